@@ -1,0 +1,40 @@
+//! Networks as data: who is where, what lies between them, and the steps that build it.
+//!
+//! A [`Topology`] names hosts and routers. Every host hangs on a router or directly on the public internet, by a link
+//! whose two directions are set apart; every router hangs on the internet or another router likewise. [`plan`] checks
+//! it, gives everything its addresses, and turns it into [`LabStep`]s that a lab applies one after the other; [`build`]
+//! makes the fabric's part of them; [`with_kernel_routers`] leaves what routers do to a real kernel. [`path`] says what a packet from one host to another must meet, which is what
+//! calibration compares with. [`nat_preset`] knows routers by the names of equipment, [`expected`] whether two
+//! hosts can reach each other directly, and [`discovery`] what a host finds in front of itself.
+//!
+//! **Invariant:** pure and `no_std`: a plan can be made, shown and tested without privilege.
+
+#![no_std]
+
+extern crate alloc;
+
+mod address;
+mod build;
+mod discovery;
+mod kernel;
+mod model;
+mod oracle;
+mod path;
+mod pipe;
+mod plan;
+mod presets;
+mod timeline;
+mod tree;
+
+pub use address::{AddressPlan, RouterAddresses};
+pub use build::{Built, build};
+pub use discovery::{Discovery, Found, Turned, discovery};
+pub use kernel::with_kernel_routers;
+pub use model::{Access, Gateway, Host, Ipv6, Lan, Router, Topology};
+pub use oracle::{Allowed, Expected, Reason, expected};
+pub use path::{PathProfile, access_path, path};
+pub use pipe::with_pipes;
+pub use plan::{Direction, HOST_MTU, LabStep, LinkName, Place, Plan, PlanError, Service, plan};
+pub use presets::link::{LINK_PRESETS, LinkPreset, MOVING_CELL, STEADY_CELL, link_preset};
+pub use presets::nat::{NAT_PRESETS, NatPreset, nat_preset};
+pub use timeline::{Change, Event};

@@ -1,0 +1,123 @@
+//! What a packet from one host to another must meet on its way.
+
+use crate::model::Topology;
+use crate::tree::Tree;
+use alloc::vec::Vec;
+use core::num::NonZeroU64;
+use netsim_fabric::{Jitter, LinkConfig, Loss, Reorder};
+
+/// The links of a path taken together.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PathProfile {
+    /// The directed links, in the order a packet meets them.
+    pub links: Vec<LinkConfig>,
+}
+
+/// The way from host `from` to host `to`, or `None` if either does not exist or hangs nowhere.
+pub fn path(topology: &Topology, from: &str, to: &str) -> Option<PathProfile> {
+    let host = |name: &str| topology.hosts.iter().position(|host| host.name == name);
+    let (from, to) = (host(from)?, host(to)?);
+    let tree = Tree::new(topology).ok()?;
+    let [up, down] = [from, to].map(|host| tree.upwards(tree.hosts[host]).collect::<Vec<usize>>());
+    // They meet at the innermost router that both are behind, or in the internet's core.
+    let common = up.iter().rev().zip(down.iter().rev()).take_while(|(a, b)| a == b).count();
+    let uplink = |router: &usize| &topology.routers[*router].uplink;
+    let mut links = Vec::new();
+    links.push(topology.hosts[from].link.up.clone());
+    links.extend(up[..up.len() - common].iter().map(|router| uplink(router).up.clone()));
+    links.extend(down[..down.len() - common].iter().rev().map(|router| uplink(router).down.clone()));
+    links.push(topology.hosts[to].link.down.clone());
+    Some(PathProfile { links })
+}
+
+/// The way from host `host` to the internet's core, and back; `None` if it does not exist or hangs nowhere.
+pub fn access_path(topology: &Topology, host: &str) -> Option<[PathProfile; 2]> {
+    let host = topology.hosts.iter().position(|other| other.name == host)?;
+    let tree = Tree::new(topology).ok()?;
+    let uplinks = tree.upwards(tree.hosts[host]).map(|router| &topology.routers[router].uplink);
+    let links: Vec<_> = core::iter::once(&topology.hosts[host].link).chain(uplinks).collect();
+    let there = links.iter().map(|link| link.up.clone()).collect();
+    let back = links.iter().rev().map(|link| link.down.clone()).collect();
+    Some([PathProfile { links: there }, PathProfile { links: back }])
+}
+
+impl PathProfile {
+    /// Fixed delay of a packet of `len` bytes over idle links: propagation and its own serialisation, in nanoseconds. A
+    /// link whose rate varies is taken at its best.
+    pub fn idle_delay_ns(&self, len: u32) -> u64 {
+        self.links
+            .iter()
+            .map(|link| {
+                let rate = link.rate.mean_bps().filter(|_| !link.rate.varies());
+                link.delay_ns + rate.map_or(0, |rate| u64::from(len) * 8_000_000_000 / rate.get())
+            })
+            .sum()
+    }
+
+    /// Largest deviation the links' jitter can add up to, in nanoseconds.
+    pub fn jitter_ns(&self) -> u64 {
+        let largest = |(least, most): (i64, i64)| least.unsigned_abs().max(most.unsigned_abs());
+        self.links.iter().map(|link| largest(link.jitter.bounds_ns())).sum()
+    }
+
+    /// How much earlier than the fixed delay half of the packets may be, in nanoseconds. Only measured deviations need
+    /// not be balanced.
+    pub fn early_ns(&self) -> u64 {
+        let links = self.links.iter().filter(|link| matches!(link.jitter, Jitter::Samples(_)));
+        links.map(|link| link.jitter.bounds_ns().0.min(0).unsigned_abs()).sum()
+    }
+
+    /// Whether how long a packet takes depends on when it is sent.
+    pub fn varies(&self) -> bool {
+        self.links.iter().any(|link| link.rate.varies())
+    }
+
+    /// The longest that links can be silent, and what they then take longer, in nanoseconds.
+    pub fn pause_ns(&self) -> u64 {
+        self.links.iter().map(|link| link.rate.longest_pause_ns() + link.rate.extra_delay_ns()).sum()
+    }
+
+    /// Whether a link lets packets overtake each other.
+    pub fn reorders(&self) -> bool {
+        self.links.iter().any(|link| link.reorder != Reorder::Never)
+    }
+
+    /// How often a packet arrives twice, in parts per billion.
+    pub fn duplicate_ppb(&self) -> u32 {
+        let copies = self.links.iter().map(|link| u64::from(link.duplicate.ppb())).sum::<u64>();
+        u32::try_from(copies.min(1_000_000_000)).unwrap_or(u32::MAX)
+    }
+
+    /// How many packets are lost by lists.
+    pub fn scripted_losses(&self) -> u64 {
+        let lost = |link: &LinkConfig| match &link.loss {
+            Loss::Scripted(script) => script.numbers().len() as u64,
+            _ => 0,
+        };
+        self.links.iter().map(lost).sum()
+    }
+
+    /// How many thousandths of its variance bursts add to the number of losses, on the link where they add most.
+    pub fn clumping_permille(&self) -> u32 {
+        self.links.iter().map(|link| link.loss.clumping_permille()).max().unwrap_or(0)
+    }
+
+    /// Probability of loss over all links, in parts per billion. A receiver's kernel drops a corrupted packet, so that
+    /// counts as loss too.
+    pub fn loss_ppb(&self) -> u32 {
+        const BILLION: u64 = 1_000_000_000;
+        let losses = self.links.iter().flat_map(|link| [link.loss.mean_ppb(), link.corrupt.ppb()]);
+        let kept = losses.fold(BILLION, |kept, ppb| kept * (BILLION - u64::from(ppb)) / BILLION);
+        (BILLION - kept) as u32
+    }
+
+    /// The slowest link in the long run, if any has a rate.
+    pub fn bottleneck(&self) -> Option<&LinkConfig> {
+        self.links.iter().filter(|link| link.rate.mean_bps().is_some()).min_by_key(|link| link.rate.mean_bps())
+    }
+
+    /// The slowest link's mean rate in bits per second.
+    pub fn rate_bps(&self) -> Option<NonZeroU64> {
+        self.bottleneck().and_then(|link| link.rate.mean_bps())
+    }
+}

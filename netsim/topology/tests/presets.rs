@@ -1,0 +1,69 @@
+//! Every preset is a link that can be built and that carries what its summary says.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use netsim_fabric::{Fabric, LinkConfig, Packet, Rate, Time};
+use netsim_topology::{Access, Host, LINK_PRESETS, Topology, link_preset, path, plan};
+
+#[test]
+fn presets_are_what_they_were() {
+    let rows = LINK_PRESETS.iter().map(|preset| {
+        let access = preset.access();
+        assert_eq!(Some(&access), link_preset(preset.name).as_ref(), "the same every time");
+        let hosts = vec![
+            Host { name: "a".into(), behind: None, link: access },
+            Host { name: "b".into(), behind: None, link: Access::default() },
+        ];
+        let topology = Topology { routers: Vec::new(), hosts };
+        plan(&topology).unwrap();
+        let way = |from, to| {
+            let path = path(&topology, from, to).unwrap();
+            let kbps = path.rate_bps().unwrap().get() / 1000;
+            format!(
+                "{kbps} kbit/s, {} us, +-{} us, {} ppb lost",
+                path.idle_delay_ns(0) / 1000,
+                path.jitter_ns() / 1000,
+                path.loss_ppb()
+            )
+        };
+        format!("{}: up {}; down {}", preset.name, way("a", "b"), way("b", "a"))
+    });
+    insta::assert_snapshot!(rows.collect::<Vec<_>>().join("\n"));
+    assert_eq!(link_preset("carrier-pigeon"), None);
+}
+
+/// Bytes that come out of a link kept busy for two minutes, per second.
+fn saturated_bps(config: LinkConfig) -> u64 {
+    const SECONDS: u64 = 120;
+    let mut fabric = Fabric::new(1);
+    let (a, b) = (fabric.add_host(), fabric.add_host());
+    let rate = config.rate.mean_bps().unwrap().get();
+    let (link, _) = fabric.connect(a, b, config);
+    // A packet of ten times the usual size keeps the test short; a fifth more than fits.
+    let packet = Packet::udp("198.18.0.1:1", "198.18.0.2:2", 15_000, ()).unwrap();
+    let gap = 15_000 * 8 * 1_000_000_000 / (rate * 6 / 5);
+    let mut now = 0;
+    while now < SECONDS * 1_000_000_000 {
+        while fabric.poll(Time::from_nanos(now)).is_some() {}
+        fabric.ingress(Time::from_nanos(now), a, packet.clone());
+        now += gap;
+    }
+    fabric.link_counters(link).delivered_bytes * 8 / SECONDS
+}
+
+#[test]
+fn presets_carry_their_rate() {
+    for preset in LINK_PRESETS {
+        let Access { up, down } = preset.access();
+        for config in [up, down] {
+            // Rates that never change are the fabric's own tests' business.
+            if matches!(config.rate, Rate::Constant(_)) {
+                continue;
+            }
+            let asked = config.rate.mean_bps().unwrap().get() as f64;
+            let got = saturated_bps(config) as f64;
+            // Outages cost what their queue cannot hold, losses a little.
+            assert!((0.55..1.01).contains(&(got / asked)), "{}: {got} of {asked}", preset.name);
+        }
+    }
+}
