@@ -1,0 +1,437 @@
+//! The thread that moves packets: reads them from the hosts' devices, asks the fabric, writes them at their time.
+//!
+//! One thread serves all links. It sleeps in `epoll_pwait2` until shortly before the next release, then looks at the
+//! clock without pause for the last stretch, with real-time priority where that is permitted. At high packet rates it
+//! waits a little between rounds, so that more packets are handled per system call.
+
+mod agenda;
+mod fidelity;
+mod handle;
+mod pace;
+mod pool;
+mod port;
+mod snapshot;
+mod taps;
+
+use crate::clock;
+use crate::device::Device;
+use agenda::Agenda;
+use fidelity::Watch;
+use handle::Command;
+use netsim_fabric::{Fabric, LinkCounters, LinkId, NodeId, Time};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use nix::sys::eventfd::EventFd;
+use pace::{Pace, SpinBudget, WakeUps};
+use pool::{Buffer, Pool};
+use port::Port;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+use taps::Taps;
+
+pub use handle::EngineError;
+pub use snapshot::{INTERVAL_NS, Interval, LinkInterval, Snapshot};
+
+pub(crate) use agenda::Act;
+pub(crate) use fidelity::fidelity_record;
+pub(crate) use handle::Handle;
+pub(crate) use port::PortDrops;
+pub(crate) use taps::Seen;
+
+/// The longest sleep: also an idle engine notices within this time that it was stopped.
+const MAX_SLEEP_NS: u64 = 10_000_000;
+/// Where packets come fast and together, the pause between rounds.
+const MODERATION_NS: u64 = 50_000;
+/// Packets read from one device before the others get their turn.
+const BATCH: usize = 64;
+/// Bytes read before what is due is written: few enough for a processor's own cache, so that a payload is still there
+/// when it is copied again.
+const BATCH_BYTES: usize = 256 * 1024;
+/// An interval of a link nobody asks about costs memory: at most this many are kept (10 minutes).
+const MAX_INTERVALS: usize = 12_000;
+
+/// The engine's thread. Dropping it stops the thread and closes the devices.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    handle: Handle,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Hosts with their devices; made on the caller's thread, used on the engine's.
+pub(crate) type Devices = Vec<(NodeId, Device)>;
+
+impl Engine {
+    /// Starts the thread. `build` makes the fabric on it.
+    pub(crate) fn start(
+        build: impl FnOnce() -> FabricParts + Send + 'static,
+        devices: Devices,
+    ) -> Result<Engine, EngineError> {
+        let (commands, inbox) = channel();
+        let wake = Arc::new(EventFd::new().map_err(|errno| EngineError::Start(errno.into()))?);
+        let (ready, started) = channel();
+        let woken = Arc::clone(&wake);
+        let thread = std::thread::Builder::new()
+            .name("netsim".into())
+            .spawn(move || match Loop::new(build(), devices, inbox, woken) {
+                Ok(mut engine) => {
+                    let _ = ready.send(Ok(()));
+                    engine.run();
+                    engine.close_devices();
+                }
+                Err(error) => {
+                    let _ = ready.send(Err(error));
+                }
+            })
+            .map_err(EngineError::Start)?;
+        started.recv().map_err(|_| EngineError::Gone)?.map_err(EngineError::Start)?;
+        Ok(Engine { handle: Handle { commands, wake }, thread: Some(thread) })
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let _ = self.handle.send(Command::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A fabric and how many links it has. Made on the engine's thread, because buffers are counted without locks.
+pub(crate) struct FabricParts {
+    pub(crate) fabric: Fabric<Buffer>,
+    pub(crate) links: Vec<LinkId>,
+    pub(crate) nodes: Vec<NodeId>,
+}
+
+struct Loop {
+    fabric: Fabric<Buffer>,
+    agenda: Agenda,
+    taps: Taps,
+    links: Vec<LinkId>,
+    nodes: Vec<NodeId>,
+    /// By [`NodeId::index`].
+    ports: Vec<Option<Port>>,
+    pool: Pool,
+    epoll: Epoll,
+    inbox: Receiver<Command>,
+    wake: Arc<EventFd>,
+    realtime: bool,
+    since: Time,
+    watch: Watch,
+    timeline: Vec<Interval>,
+    /// Each link's counters at the end of the last interval.
+    last: Vec<LinkCounters>,
+    next_interval: Time,
+    pace: Pace,
+    spin: SpinBudget,
+    wake_ups: WakeUps,
+}
+
+/// The epoll tag of the event descriptor; devices use their node's index.
+const WAKE: u64 = u64::MAX;
+
+impl Loop {
+    fn new(parts: FabricParts, devices: Devices, inbox: Receiver<Command>, wake: Arc<EventFd>) -> io::Result<Loop> {
+        let FabricParts { fabric, links, nodes } = parts;
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(wake.as_ref(), EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        let mut ports: Vec<Option<Port>> = nodes.iter().map(|_| None).collect();
+        for (node, device) in devices {
+            epoll.add(&device, EpollEvent::new(EpollFlags::EPOLLIN, node.index() as u64))?;
+            ports[node.index()] = Some(Port::new(device));
+        }
+        // A sleep that may end 50 µs late by design would be most of our error.
+        let _ = nix::sys::prctl::set_timerslack(1);
+        let now = clock::now();
+        Ok(Loop {
+            last: vec![LinkCounters::default(); links.len()],
+            fabric,
+            agenda: Agenda::default(),
+            taps: Taps::default(),
+            links,
+            nodes,
+            ports,
+            pool: Pool::default(),
+            epoll,
+            inbox,
+            wake,
+            realtime: ask_for_realtime(PRIORITY),
+            since: now,
+            watch: Watch::new(now),
+            timeline: Vec::new(),
+            next_interval: now + INTERVAL_NS,
+            pace: Pace::default(),
+            spin: SpinBudget::new(now),
+            wake_ups: WakeUps::default(),
+        })
+    }
+
+    fn run(&mut self) {
+        let mut events = [EpollEvent::empty(); 64];
+        loop {
+            let now = clock::now();
+            let released = self.release(now);
+            self.taps.pass_on(&mut self.fabric);
+            while self.next_interval <= now {
+                self.close_interval();
+            }
+            let timeout = if released { 0 } else { self.sleep_ns(now) };
+            let asleep = clock::now();
+            self.watch.going_to_sleep(asleep, timeout);
+            let ready = self.wait(&mut events, timeout);
+            let awake = clock::now();
+            self.watch.awake(awake);
+            if ready == 0 && timeout > 0 {
+                self.wake_ups.took(awake.nanos_since(asleep + timeout));
+            }
+            let mut arrival = Some(self.wake_ups.event_before(awake).max(asleep));
+            let (mut received, mut more) = (0, false);
+            for event in &events[..ready] {
+                match event.data() {
+                    WAKE if !self.obey() => return,
+                    WAKE => {}
+                    node => {
+                        let (packets, exhausted) = self.receive(node as usize, arrival.take());
+                        received += packets;
+                        more |= !exhausted;
+                    }
+                }
+            }
+            self.pace.count(clock::now(), received);
+            // Where packets are waiting already, nothing is gained by waiting for more.
+            if !more {
+                self.moderate();
+            }
+        }
+    }
+
+    /// Does everything that is due, in order of time. Returns whether there was anything.
+    fn release(&mut self, now: Time) -> bool {
+        let mut any = false;
+        while let Some(at) = self.agenda.next().filter(|at| *at <= now) {
+            while self.hand_over(at) {}
+            self.agenda.act(&mut self.fabric);
+            any = true;
+        }
+        self.hand_over(now) | any
+    }
+
+    /// Hands over packets that are due at `now`, some at a time. Returns whether there were any.
+    fn hand_over(&mut self, now: Time) -> bool {
+        let mut any = false;
+        // Bounded, so that devices are read also when the network is flooded.
+        for _ in 0..4 * BATCH {
+            let Some(egress) = self.fabric.poll(now) else { break };
+            any = true;
+            self.watch.released(clock::now(), egress.scheduled);
+            if let Some(port) = &mut self.ports[egress.host.index()] {
+                port.write(&egress.packet);
+            }
+        }
+        any
+    }
+
+    /// How long to sleep, 0 for not at all.
+    fn sleep_ns(&mut self, now: Time) -> u64 {
+        let next = self.fabric.next_wakeup().map_or(MAX_SLEEP_NS, |at| {
+            let left = at.nanos_since(now);
+            match left {
+                // Still far: sleep all but the last stretch.
+                _ if left > MAX_SLEEP_NS => MAX_SLEEP_NS,
+                _ => left.saturating_sub(self.spin.may_watch_for(now, at, self.wake_ups.at_most_ns())),
+            }
+        });
+        let agenda = self.agenda.next().map_or(MAX_SLEEP_NS, |at| at.nanos_since(now));
+        next.min(agenda).min(self.next_interval.nanos_since(now))
+    }
+
+    fn wait(&self, events: &mut [EpollEvent], timeout_ns: u64) -> usize {
+        let timeout = libc::timespec { tv_sec: 0, tv_nsec: timeout_ns as libc::c_long };
+        #[expect(unsafe_code, reason = "epoll_pwait2 is the only wait for several descriptors in nanoseconds")]
+        // SAFETY: `EpollEvent` is a transparent `epoll_event`; pointer and length belong together; the signal mask is
+        // absent.
+        let ready = unsafe {
+            libc::syscall(
+                libc::SYS_epoll_pwait2,
+                self.epoll.0.as_raw_fd(),
+                events.as_mut_ptr(),
+                events.len() as libc::c_int,
+                &raw const timeout,
+                std::ptr::null::<libc::sigset_t>(),
+                0_usize,
+            )
+        };
+        usize::try_from(ready).unwrap_or(0)
+    }
+
+    /// Takes in what a host has sent, up to a limit. Returns how many packets, and whether that was all. The first of
+    /// them may be known to have come at an earlier time.
+    fn receive(&mut self, node: usize, mut first: Option<Time>) -> (u64, bool) {
+        let Some(port) = &mut self.ports[node] else { return (0, true) };
+        let (mut packets, mut bytes) = (0, 0);
+        while packets < BATCH as u64 && bytes < BATCH_BYTES {
+            let Some(packet) = port.read(&self.pool) else { return (packets, true) };
+            packets += 1;
+            bytes += packet.as_ref().map_or(0, |packet| packet.body.packet().len());
+            if let Some(packet) = packet {
+                let at = first.take().unwrap_or_else(clock::now);
+                self.fabric.ingress(at, self.nodes[node], packet);
+            }
+        }
+        (packets, false)
+    }
+
+    /// At high rates, lets packets gather before the next round.
+    fn moderate(&self) {
+        if !self.pace.gathers() {
+            return;
+        }
+        let now = clock::now();
+        let due = self.fabric.next_wakeup().map_or(MODERATION_NS, |at| at.nanos_since(now));
+        // Below this, falling asleep and waking up takes longer than the pause.
+        const WORTH_NS: u64 = 10_000;
+        let pause = due.min(MODERATION_NS);
+        if pause > WORTH_NS {
+            let pause = libc::timespec { tv_sec: 0, tv_nsec: (pause - WORTH_NS / 2) as libc::c_long };
+            #[expect(unsafe_code, reason = "no safe wrapper sleeps for microseconds without the disallowed std one")]
+            // SAFETY: both pointers are valid or null; a signal that ends the pause early does no harm.
+            unsafe {
+                libc::clock_nanosleep(libc::CLOCK_MONOTONIC, 0, &raw const pause, std::ptr::null_mut());
+            }
+        }
+    }
+
+    /// Closing a device takes the kernel some 20 ms, most of them waiting; several can be waited for at once.
+    fn close_devices(&mut self) {
+        const AT_ONCE: usize = 16;
+        let mut ports: Vec<Port> = self.ports.drain(..).flatten().collect();
+        let share = ports.len().div_ceil(AT_ONCE).max(1);
+        std::thread::scope(|scope| {
+            while !ports.is_empty() {
+                let some = ports.split_off(ports.len().saturating_sub(share));
+                // Without a thread, they are closed here and now.
+                let _ = std::thread::Builder::new().spawn_scoped(scope, move || drop(some));
+            }
+        });
+    }
+
+    /// Carries out what the other threads asked for. Returns whether to go on.
+    fn obey(&mut self) -> bool {
+        let _ = self.wake.read();
+        while let Ok(command) = self.inbox.try_recv() {
+            match command {
+                Command::Stop => return false,
+                Command::Snapshot(reply) => {
+                    let _ = reply.send(Box::new(self.snapshot()));
+                }
+                Command::Act(act) => self.agenda.act_now(&mut self.fabric, clock::now(), act),
+                Command::Tap(links, to) => self.taps.open(&mut self.fabric, links, to),
+                Command::Untap(missed) => {
+                    self.taps.pass_on(&mut self.fabric);
+                    let _ = missed.send(self.taps.close(&mut self.fabric));
+                }
+                Command::Do(deed) => deed(&mut self.fabric, clock::now()),
+                Command::Restart(seed, acts, done) => {
+                    self.restart(seed, acts);
+                    let _ = done.send(());
+                }
+                Command::Stall(nanos) => {
+                    let until = clock::now() + nanos;
+                    while clock::now() < until {
+                        std::hint::spin_loop();
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn restart(&mut self, seed: u64, acts: Vec<(u64, Act)>) {
+        for port in self.ports.iter_mut().flatten() {
+            port.forget_drops();
+        }
+        let now = clock::now();
+        self.agenda.restart(&mut self.fabric, now, acts);
+        self.fabric.restart(now, seed);
+        self.since = now;
+        self.watch = Watch::new(now);
+        self.timeline.clear();
+        self.last.fill(LinkCounters::default());
+        self.next_interval = now + INTERVAL_NS;
+    }
+
+    fn close_interval(&mut self) {
+        let links = self.links.iter().zip(&mut self.last).map(|(&link, last)| {
+            let now = self.fabric.link_counters(link);
+            let before = std::mem::replace(last, now);
+            LinkInterval {
+                delivered_bytes: now.delivered_bytes - before.delivered_bytes,
+                dropped: now.dropped() - before.dropped(),
+                peak_queueing_ns: self.fabric.take_peak_queueing_ns(link),
+            }
+        });
+        let interval = Interval { links: links.collect() };
+        if self.timeline.len() < MAX_INTERVALS {
+            self.timeline.push(interval);
+        }
+        self.next_interval = self.next_interval + INTERVAL_NS;
+    }
+
+    fn snapshot(&mut self) -> Snapshot {
+        let now = clock::now();
+        self.watch.still_awake(now);
+        self.close_interval();
+        self.next_interval = now + INTERVAL_NS;
+        Snapshot {
+            since: self.since,
+            at: now,
+            links: self.links.iter().map(|&link| self.fabric.link_counters(link)).collect(),
+            routers: self.nodes.iter().map(|&node| self.fabric.router_drops(node)).collect(),
+            flows: self.nodes.iter().map(|&node| self.fabric.flows(node) as u64).collect(),
+            timeline: self.timeline.clone(),
+            watch: self.watch.clone(),
+            port_drops: self.ports.iter_mut().map(|port| port.as_mut().map(Port::drops).unwrap_or_default()).collect(),
+            realtime: self.realtime,
+            cpu_ns: clock::thread_cpu_ns(),
+        }
+    }
+}
+
+/// The emulator's real-time priority.
+pub(crate) const PRIORITY: i32 = 50;
+
+/// Asks for real-time priority for the calling thread. Most users may not have it; the record says so. They get at least
+/// a short time slice: the kernel then lets the thread run sooner when it wakes up on a busy machine.
+pub(crate) fn ask_for_realtime(priority: i32) -> bool {
+    #[expect(unsafe_code, reason = "no safe wrapper exists")]
+    // SAFETY: the structure is fully initialised; 0 means the calling thread.
+    let granted = unsafe {
+        let parameters = libc::sched_param { sched_priority: priority };
+        libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) == 0
+    };
+    if !granted {
+        ask_for_short_slice();
+    }
+    granted
+}
+
+/// Linux 6.12 and newer take the run time of an ordinary thread as the length of its slice (EEVDF); older ones ignore it.
+fn ask_for_short_slice() {
+    const SLICE_NS: u64 = 100_000;
+    #[expect(unsafe_code, reason = "no safe wrapper exists")]
+    // SAFETY: an all-zero `sched_attr` asks for SCHED_OTHER; its size is given; 0 means the calling thread.
+    unsafe {
+        let mut wanted: libc::sched_attr = std::mem::zeroed();
+        wanted.size = size_of::<libc::sched_attr>() as u32;
+        wanted.sched_runtime = SLICE_NS;
+        // Best effort: without it, packets leave later when the machine is busy, and the record says how late.
+        libc::syscall(libc::SYS_sched_setattr, 0, &raw const wanted, 0);
+    }
+}

@@ -1,0 +1,423 @@
+//! A network that is up: hosts to run programs in, counters to read.
+
+mod control;
+mod host;
+
+pub use host::Host;
+
+use crate::clock;
+use crate::device::{Attachment, DEVICE, Device, DeviceError, DeviceSpec, Plumbing, Routes, Workshop, ethtool};
+use crate::engine::{Engine, EngineError, FabricParts, Snapshot, fidelity_record};
+use crate::netns::NetNs;
+use crate::nftables::{self, KernelRouter, NftablesError};
+use crate::servers::{Job, Servers};
+use longhaul_record::{Fidelity, LinkReport};
+use netsim_fabric::{Fabric, LinkId, NodeId};
+use netsim_services::dns::Zone;
+use netsim_services::stun;
+use netsim_topology::{
+    AddressPlan, Built, HOST_MTU, LabStep, LinkName, Place, Plan, build, with_kernel_routers, with_pipes,
+};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// A network that is up. Dropping it takes it down.
+#[derive(Debug)]
+pub struct Lab {
+    /// Before the engine: they end first.
+    _servers: Vec<Servers>,
+    engine: Engine,
+    hosts: BTreeMap<String, Host>,
+    /// Where the internet's servers run.
+    internet: Option<Host>,
+    links: Vec<(LinkName, LinkId)>,
+    routers: BTreeMap<Place, NodeId>,
+    /// Routers that are kernels, by name.
+    kernels: BTreeMap<String, Arc<KernelRouter>>,
+    /// What carries the links.
+    carrier: LinkEngine,
+    addresses: AddressPlan,
+}
+
+/// What a network is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Engines {
+    /// How hosts are attached.
+    pub attachment: Attachment,
+    /// What delays and loses packets.
+    pub links: LinkEngine,
+    /// What translates and filters.
+    pub nat: NatEngine,
+}
+
+impl Default for Engines {
+    /// The fabric for everything, and the best attachment there is.
+    fn default() -> Engines {
+        Engines { attachment: Attachment::pick(), links: LinkEngine::Userspace, nat: NatEngine::Userspace }
+    }
+}
+
+/// What delays and loses packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LinkEngine {
+    /// The fabric: everything a link can be asked for, decided by the seed.
+    Userspace,
+    /// The kernel's `netem`. What it does otherwise is refused ([`crate::NetemError::Unsupported`]); no seed decides.
+    Netem,
+}
+
+/// What translates and filters in routers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NatEngine {
+    /// The fabric: all of RFC 4787's behaviours, decided by the seed.
+    Userspace,
+    /// Linux's connection tracking, in a namespace per router. What it does otherwise is refused
+    /// ([`NftablesError::Unsupported`]); ports it draws do not follow from the seed.
+    Nftables,
+}
+
+impl NatEngine {
+    /// The engine as it is written in records and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NatEngine::Userspace => "userspace",
+            NatEngine::Nftables => "nftables",
+        }
+    }
+}
+
+/// Why a lab could not be brought up or asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// No network namespace.
+    #[error("cannot make the network namespace of host `{host}`; `longhaul doctor` says what is missing")]
+    Namespace {
+        /// The host.
+        host: String,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// Nowhere to attach hosts to.
+    #[error("cannot make what the hosts are attached to; `longhaul doctor` says what is missing")]
+    Attachment(#[source] DeviceError),
+    /// No file that names the name servers.
+    #[error("cannot write the resolv.conf of host `{host}`")]
+    Resolver {
+        /// The host.
+        host: String,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// No network device.
+    #[error("cannot make the network device of host `{host}`")]
+    Device {
+        /// The host.
+        host: String,
+        /// Which step failed.
+        #[source]
+        source: DeviceError,
+    },
+    /// A link by netem.
+    #[error("cannot make the link `{link}` by netem")]
+    Pipe {
+        /// The link.
+        link: String,
+        /// Which step failed.
+        #[source]
+        source: DeviceError,
+    },
+    /// A link by netem stays as it is.
+    #[error("the link `{link}` is netem's, which cannot be changed while it runs; use the userspace link engine")]
+    PipedLink {
+        /// The link.
+        link: String,
+    },
+    /// A router of Linux's own parts.
+    #[error(transparent)]
+    Nftables(Box<NftablesError>),
+    /// Something only the fabric's routers can be asked.
+    #[error("router `{name}` is a kernel (NAT by nftables): {what}; use the userspace NAT engine")]
+    KernelRouter {
+        /// The router.
+        name: String,
+        /// What cannot be.
+        what: &'static str,
+    },
+    /// The servers of the network.
+    #[error("cannot start the servers of `{of}`")]
+    Servers {
+        /// The router, or the internet.
+        of: String,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// The data plane.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A name that is not in the topology.
+    #[error("no host `{name}`; there are: {}", known.join(", "))]
+    NoSuchHost {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// A link that is not in the topology.
+    #[error("no link `{name}`; there are: {}", known.join(", "))]
+    NoSuchLink {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// A router that is not in the topology.
+    #[error("no router `{name}`; there are: {}", known.join(", "))]
+    NoSuchRouter {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// A counter of the kernel's.
+    #[error("cannot read the device counters of host `{host}`")]
+    Counters {
+        /// The host.
+        host: String,
+        /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl From<NftablesError> for LabError {
+    fn from(error: NftablesError) -> LabError {
+        LabError::Nftables(Box::new(error))
+    }
+}
+
+impl Lab {
+    /// Builds the network of `plan`; all its random decisions follow from `seed`.
+    pub fn up(plan: &Plan, seed: u64) -> Result<Lab, LabError> {
+        Lab::up_with(plan, seed, Engines::default())
+    }
+
+    /// The same, made of certain parts. Links by `netem` follow from no seed, and hosts then send every segment as a packet
+    /// of its own, because netem would take a super-packet for one packet.
+    pub fn up_with(plan: &Plan, seed: u64, engines: Engines) -> Result<Lab, LabError> {
+        let mut plan = Cow::Borrowed(plan);
+        if engines.nat == NatEngine::Nftables {
+            plan = Cow::Owned(with_kernel_routers(&plan));
+            nftables::check(&plan)?;
+        }
+        if engines.links == LinkEngine::Netem {
+            plan = Cow::Owned(with_pipes(plan.into_owned()));
+        }
+        let lab = Lab { carrier: engines.links, ..Lab::build(&plan, seed, engines.attachment)? };
+        if engines.links == LinkEngine::Netem {
+            for host in lab.hosts.values().chain(&lab.internet) {
+                let failed = |source| LabError::Device { host: host.name.clone(), source };
+                let switched = host.run(|| ethtool::segmentation_off(DEVICE));
+                let switched = switched.map_err(|source| failed(DeviceError::Namespace(source)))?;
+                switched.map_err(|source| failed(DeviceError::Segmentation(source)))?;
+            }
+        }
+        Ok(lab)
+    }
+
+    fn build(plan: &Plan, seed: u64, attachment: Attachment) -> Result<Lab, LabError> {
+        let numbers = Numbering::of(plan);
+        let mut workshop = Workshop::new(attachment, plan.addresses.hosts.len()).map_err(LabError::Attachment)?;
+        let mut hosts = BTreeMap::new();
+        let mut kernels = BTreeMap::new();
+        let mut devices = Vec::new();
+        let mut rooms = Vec::new();
+        let pipes = plan.steps.iter().filter(|step| matches!(step, LabStep::AddPipe { .. })).count();
+        let mut plumbing = None;
+        let mut internet = None;
+        for step in &plan.steps {
+            match step {
+                LabStep::AddHost { name, addresses, mtu, resolvers } => {
+                    let node = numbers.nodes[&Place::Host(name.clone())];
+                    let (namespace, device) = device(name, addresses, *mtu, &mut workshop)?;
+                    devices.push((node, device));
+                    hosts.insert(name.clone(), Host::new(name, node, namespace, addresses, resolvers)?);
+                }
+                LabStep::AddKernelRouter { name, config, inside, mtu } => {
+                    let (router, ends) = KernelRouter::new(name, config, inside, *mtu, &mut workshop)?;
+                    devices.push((numbers.nodes[&Place::Inner(name.clone())], ends.inner));
+                    devices.push((numbers.nodes[&Place::Outer(name.clone())], ends.outer));
+                    kernels.insert(name.clone(), Arc::new(router));
+                }
+                LabStep::AddServers { of, addresses, services } => {
+                    let name = of.as_deref().unwrap_or(INTERNET);
+                    let (namespace, device) = device(name, addresses, HOST_MTU, &mut workshop)?;
+                    let node = numbers.nodes[&Place::Servers(of.clone())];
+                    devices.push((node, device));
+                    if of.is_none() {
+                        let held = namespace.try_clone();
+                        let held = held.map_err(|source| LabError::Namespace { host: name.to_owned(), source })?;
+                        internet = Some(Host::new(name, node, held, addresses, &[])?);
+                    }
+                    rooms.push((name, namespace, of, addresses, services));
+                }
+                LabStep::AddPipe { link, up, down } => {
+                    let failed = |source| LabError::Pipe { link: link.clone(), source };
+                    if plumbing.is_none() {
+                        plumbing = Some(Plumbing::new(pipes).map_err(failed)?);
+                    }
+                    let Some(plumbing) = &mut plumbing else { continue };
+                    let ends = plumbing.pipe(up, down, HOST_MTU).map_err(failed)?;
+                    for (near, end) in [true, false].into_iter().zip(ends) {
+                        devices.push((numbers.nodes[&Place::PipeEnd { link: link.clone(), near }], end));
+                    }
+                }
+                LabStep::AddRouter { .. } | LabStep::AddLink { .. } | LabStep::AddRoute { .. } => {}
+            }
+        }
+        let steps = plan.steps.clone();
+        let engine = Engine::start(move || assemble(&steps, seed), devices)?;
+        let start = |(name, namespace, of, addresses, services): (&str, NetNs, &Option<String>, &Vec<_>, &Vec<_>)| {
+            let router = of.as_ref().and_then(|name| numbers.nodes.get(&Place::Router(name.clone()))).copied();
+            let job = Job { addresses, services, zone: zone(&plan.addresses), router };
+            let started = Servers::start(namespace, &job, engine.handle());
+            started.map_err(|source| LabError::Servers { of: name.to_owned(), source })
+        };
+        let servers = rooms.into_iter().map(start).collect::<Result<Vec<Servers>, LabError>>()?;
+        let is_router = |place: &Place| matches!(place, Place::Router(_) | Place::Internet);
+        let routers = numbers.nodes.into_iter().filter(|(place, _)| is_router(place)).collect();
+        let addresses = plan.addresses.clone();
+        let links = numbers.links.into_iter().filter(|(name, _)| !name.is_auxiliary()).collect();
+        let carrier = LinkEngine::Userspace;
+        Ok(Lab { _servers: servers, engine, hosts, internet, links, routers, kernels, carrier, addresses })
+    }
+
+    /// The host `name`.
+    pub fn host(&self, name: &str) -> Result<&Host, LabError> {
+        self.hosts
+            .get(name)
+            .ok_or_else(|| LabError::NoSuchHost { name: name.to_owned(), known: self.hosts.keys().cloned().collect() })
+    }
+
+    /// All hosts, in order of their names.
+    pub fn hosts(&self) -> impl Iterator<Item = &Host> {
+        self.hosts.values()
+    }
+
+    /// Where the internet's servers run: in its core, so that a path from there is a host's access and nothing else.
+    pub(crate) fn internet(&self) -> Result<&Host, LabError> {
+        let none = || LabError::NoSuchHost { name: INTERNET.into(), known: self.hosts.keys().cloned().collect() };
+        self.internet.as_ref().ok_or_else(none)
+    }
+
+    /// The primary endpoint of the network's STUN server, which every host can reach, in IPv4 or IPv6.
+    pub fn stun_server(&self, v6: bool) -> Option<SocketAddr> {
+        let address = self.addresses.internet.iter().find(|addr| addr.is_ipv6() == v6)?;
+        Some(SocketAddr::new(*address, stun::PORT))
+    }
+
+    /// All addresses of the network.
+    pub fn addresses(&self) -> &AddressPlan {
+        &self.addresses
+    }
+
+    /// The counters now.
+    pub fn snapshot(&self) -> Result<Box<Snapshot>, LabError> {
+        Ok(self.engine.handle().snapshot()?)
+    }
+
+    /// What the emulator saw of itself up to `snapshot`.
+    pub fn fidelity(&self, snapshot: &Snapshot) -> Result<Fidelity, LabError> {
+        let drops = self.hosts.values().map(Host::device_drops).sum::<Result<u64, LabError>>()?;
+        let of_kernel = |(name, router): (&String, &Arc<KernelRouter>)| {
+            router.device_drops().map_err(|source| LabError::Counters { host: name.clone(), source })
+        };
+        let drops = drops + self.kernels.iter().map(of_kernel).sum::<Result<u64, LabError>>()?;
+        Ok(fidelity_record(snapshot, drops))
+    }
+
+    /// What every link saw up to `snapshot`. Drops of the router at a link's end are counted at the router's uplink.
+    pub fn link_reports(&self, snapshot: &Snapshot) -> Vec<LinkReport> {
+        let report = |(name, id): &(LinkName, LinkId)| {
+            let counters = snapshot.links[id.index()];
+            let dropped = counters.by_cause().into_iter().filter(|(_, count)| *count > 0);
+            LinkReport {
+                link: name.link.clone(),
+                direction: name.direction.as_str().to_owned(),
+                packets: counters.packets,
+                bytes: counters.bytes,
+                delivered: counters.delivered,
+                dropped: dropped.map(|(cause, count)| (cause.as_str().to_owned(), count)).collect(),
+                peak_queueing_delay_ns: counters.peak_queueing_ns,
+                impairment_trace: format!("{:016x}", counters.impairment_trace),
+            }
+        };
+        self.links.iter().map(report).collect()
+    }
+
+    /// Packets routers dropped up to `snapshot`: `router: cause` and how many.
+    pub fn router_drops(&self, snapshot: &Snapshot) -> BTreeMap<String, u64> {
+        let mut drops = BTreeMap::new();
+        for (place, node) in &self.routers {
+            let name = if let Place::Router(name) = place { name } else { "internet" };
+            for (cause, count) in &snapshot.routers[node.index()] {
+                drops.insert(format!("{name}: {}", cause.as_str()), *count);
+            }
+        }
+        drops
+    }
+
+    /// The link `name`'s place in [`Snapshot`]'s lists.
+    pub fn link_index(&self, name: &LinkName) -> Option<usize> {
+        self.links.iter().find(|(other, _)| other == name).map(|(_, id)| id.index())
+    }
+
+    /// Keeps the emulator from working for `nanos`, for tests of the fidelity record.
+    pub fn stall(&self, nanos: u64) -> Result<(), LabError> {
+        Ok(self.engine.handle().stall(nanos)?)
+    }
+}
+
+/// Which node and link numbers the steps of a plan lead to: the fabric counts in order of creation.
+struct Numbering {
+    nodes: BTreeMap<Place, NodeId>,
+    links: Vec<(LinkName, LinkId)>,
+}
+
+impl Numbering {
+    fn of(plan: &Plan) -> Numbering {
+        let Built { nodes, links, .. } = build(&plan.steps, Fabric::<()>::new(0));
+        Numbering { nodes, links }
+    }
+}
+
+fn assemble(steps: &[LabStep], seed: u64) -> FabricParts {
+    let Built { nodes, links, mut fabric } = build(steps, Fabric::new(seed));
+    // Schedules and traces start now, not when the machine did.
+    fabric.restart(clock::now(), seed);
+    let mut nodes: Vec<NodeId> = nodes.into_values().collect();
+    nodes.sort_unstable();
+    FabricParts { fabric, links: links.into_iter().map(|(_, id)| id).collect(), nodes }
+}
+
+/// What the internet's servers are called in messages.
+const INTERNET: &str = "internet";
+
+/// A namespace with its device.
+fn device(name: &str, addresses: &[IpAddr], mtu: u32, workshop: &mut Workshop) -> Result<(NetNs, Device), LabError> {
+    let namespace = NetNs::new().map_err(|source| LabError::Namespace { host: name.to_owned(), source })?;
+    let device = workshop.device(&namespace, &DeviceSpec { name: DEVICE, addresses, routes: Routes::Everything, mtu });
+    let device = device.map_err(|source| LabError::Device { host: name.to_owned(), source })?;
+    Ok((namespace, device))
+}
+
+/// The names of all hosts.
+fn zone(addresses: &AddressPlan) -> Zone {
+    let hosts = addresses.hosts.iter().map(|(name, addresses)| (name.to_lowercase(), addresses.clone()));
+    Zone { hosts: hosts.collect(), dns64: false }
+}

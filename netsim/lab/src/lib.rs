@@ -1,0 +1,46 @@
+//! Simulated networks of real Linux network namespaces.
+//!
+//! A [`Lab`] turns a [`netsim_topology::Plan`] into hosts that any program can run in. Each host is a network namespace
+//! with one network device; a thread of this process carries packets between the devices through a
+//! [`netsim_fabric::Fabric`]. Namespaces and devices are held by file descriptors alone, so they are gone when the
+//! process is, however it ends. [`enter`] does the same for processes and scratch files.
+//!
+//! **Invariant:** this is the only crate that needs privilege, and it touches nothing but namespaces it made itself.
+
+mod calibrate;
+mod capture;
+mod classify;
+mod clock;
+pub mod conformance;
+mod device;
+mod doctor;
+mod door;
+mod engine;
+mod lab;
+mod netem;
+mod netns;
+mod nftables;
+mod process;
+mod resolver;
+mod sandbox;
+mod selfcheck;
+mod servers;
+
+pub use calibrate::{CalibrateError, calibrate, calibrate_access};
+pub use capture::{Capture, CaptureError, Captured};
+pub use classify::{Patience, check_nat, classify};
+pub use clock::now;
+pub use device::{Attachment, DeviceError};
+pub use doctor::{Finding, State, doctor, nftables_missing};
+pub use door::{Door, DoorError, KnockError, Visit, door_path, knock};
+pub use engine::{EngineError, INTERVAL_NS, Interval, LinkInterval, Snapshot};
+pub use lab::{Engines, Host, Lab, LabError, LinkEngine, NatEngine};
+pub use netem::NetemError;
+pub use netsim_fabric::Time;
+pub use netsim_services::behaviour::{Behaviour, BehaviourError, Hairpinned};
+pub use nftables::NftablesError;
+pub use process::{Ended, How, Line, MAX_STDOUT_BYTES, NoLine, Process, ProcessError, Spec};
+pub use sandbox::{Sandbox, SandboxError, enter};
+pub use selfcheck::{
+    Effort, Figure, SCALE, ScalePoint, SelfCheckError, SelfReport, Spread, Target, Unit, Yardstick, scale, self_check,
+};

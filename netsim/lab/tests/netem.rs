@@ -1,0 +1,250 @@
+//! The netem link engine, on kernels that have it; `ci/netem-vm` runs this program inside one. Has its own `main`,
+//! because entering the sandbox must come before the first thread.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::print_stdout, reason = "a test's own main")]
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use longhaul_record::text;
+use netsim_fabric::{Jitter, LinkConfig, Loss, NatConfig, Probability, Queue, Rate, Reorder};
+use netsim_lab::{Attachment, Engines, Lab, LabError, LinkEngine, NatEngine, State};
+use netsim_topology::{Access, Change, Direction, Gateway, Host, LinkName, Plan, Router, Topology, plan};
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::num::NonZeroU64;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+const MS: u64 = 1_000_000;
+
+/// Kernels before 6.2 have no TUN devices with the offloads wanted; packet sockets do everywhere.
+const ENGINES: Engines =
+    Engines { attachment: Attachment::Packet, links: LinkEngine::Netem, nat: NatEngine::Userspace };
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let missing = match netsim_lab::enter() {
+        Ok(_) => netsim_lab::doctor().into_iter().find(|finding| finding.state == State::Missing).map(|f| f.detail),
+        Err(error) => Some(error.to_string()),
+    };
+    let no_netem = missing.clone().or_else(|| up(LinkConfig::default()).err().map(|error| text::chain(&error)));
+    if let Some(reason) = &no_netem {
+        println!("SKIPPED: links by netem: {reason}");
+    }
+    let trial = |name: &'static str, without: bool, test: fn()| {
+        let run = move || -> Result<(), Failed> {
+            test();
+            Ok(())
+        };
+        Trial::test(name, run).with_ignored_flag(without)
+    };
+    let without = no_netem.is_some();
+    let trials = vec![
+        trial("what_netem_cannot_do_is_refused", missing.is_some(), what_netem_cannot_do_is_refused),
+        trial("a_kernel_without_netem_is_told", missing.is_some() || !without, a_kernel_without_netem_is_told),
+        trial("delays_are_what_was_asked", without, delays_are_what_was_asked),
+        trial("losses_are_those_of_segments", without, losses_are_those_of_segments),
+        trial("bursts_are_as_long_as_asked", without, bursts_are_as_long_as_asked),
+        trial("copies_come_out", without, copies_come_out),
+        trial("bit_errors_are_caught", without, bit_errors_are_caught),
+        trial("jitter_reorders", without, jitter_reorders),
+        trial("the_rate_is_kept", without, the_rate_is_kept),
+        trial("a_link_stays_as_it_is", without, a_link_stays_as_it_is),
+        trial("tcp_arrives_whole_through_a_nat", without, tcp_arrives_whole_through_a_nat),
+    ];
+    let arguments = Arguments { test_threads: Some(1), ..arguments };
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn host(name: &str, behind: Option<&str>, link: LinkConfig) -> Host {
+    Host { name: name.into(), behind: behind.map(Into::into), link: Access { up: link.clone(), down: link } }
+}
+
+/// Two public hosts; `link` lies in front of the first, in both directions.
+fn up(link: LinkConfig) -> Result<(Plan, Lab), LabError> {
+    let hosts = vec![host("a", None, link), host("b", None, LinkConfig::default())];
+    let plan = plan(&Topology { routers: vec![], hosts }).unwrap();
+    let lab = Lab::up_with(&plan, 1, ENGINES)?;
+    Ok((plan, lab))
+}
+
+fn share(percent: u32) -> Probability {
+    Probability::from_ppb(percent * 10_000_000).unwrap()
+}
+
+fn what_netem_cannot_do_is_refused() {
+    let link = LinkConfig { queue: Queue::drop_tail(1000), ..LinkConfig::default() };
+    let error = text::chain(&up(link).unwrap_err());
+    assert!(error.contains("`a.link`") && error.contains("a queue in bytes") && error.contains("userspace"), "{error}");
+}
+
+/// The kernel says no, or says yes and means no: either way nobody measures on it.
+fn a_kernel_without_netem_is_told() {
+    let error = text::chain(&up(LinkConfig { delay_ns: MS, ..LinkConfig::default() }).unwrap_err());
+    assert!(error.contains("netem"), "{error}");
+}
+
+/// Numbered datagrams from `a` to `b`, a little apart; which of them arrive, in order of arrival.
+fn arrivals(lab: &Lab, count: u32, len: usize) -> Vec<u32> {
+    let (a, b) = (lab.host("a").unwrap().udp().unwrap(), lab.host("b").unwrap().udp().unwrap());
+    a.connect(b.local_addr().unwrap()).unwrap();
+    b.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    roomy(&b);
+    std::thread::scope(|scope| {
+        scope.spawn(|| send_numbered(&a, count, len));
+        let mut buffer = vec![0; len.max(4)];
+        std::iter::from_fn(|| b.recv(&mut buffer).ok().map(|_| u32::from_be_bytes(buffer[..4].try_into().unwrap())))
+            .collect()
+    })
+}
+
+/// Room for everything that is sent: what a slow receiver's kernel drops is no loss of the link's.
+fn roomy(socket: &UdpSocket) {
+    nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::RcvBufForce, &(16 << 20)).unwrap();
+}
+
+fn send_numbered(from: &UdpSocket, count: u32, len: usize) {
+    let mut bytes = vec![0; len.max(4)];
+    let (_quiet, pause) = channel::<()>();
+    for n in 0..count {
+        bytes[..4].copy_from_slice(&n.to_be_bytes());
+        from.send(&bytes).unwrap();
+        // Nothing is ever sent here: waiting with a time-out is the pause that lets a slow machine keep up.
+        let _ = pause.recv_timeout(Duration::from_millis(1));
+    }
+}
+
+fn delays_are_what_was_asked() {
+    for delay_ns in [5 * MS, 50 * MS] {
+        let (_, lab) = up(LinkConfig { delay_ns, ..LinkConfig::default() }).unwrap();
+        let (a, b) = (lab.host("a").unwrap().udp().unwrap(), lab.host("b").unwrap().udp().unwrap());
+        let once = || {
+            let sent = netsim_lab::now();
+            a.send_to(b"ping", b.local_addr().unwrap()).unwrap();
+            let (_, from) = b.recv_from(&mut [0; 8]).unwrap();
+            b.send_to(b"pong", from).unwrap();
+            a.recv(&mut [0; 8]).unwrap();
+            netsim_lab::now().nanos_since(sent)
+        };
+        let took = (0..10).map(|_| once()).min().unwrap();
+        // Never early; how late, depends on the machine, which may be an emulated one.
+        assert!((2 * delay_ns..2 * delay_ns + 500 * MS).contains(&took), "asked {delay_ns} twice, took {took}");
+    }
+}
+
+/// Whether `seen` of `sent` fits a share, at 4.9 standard deviations: one wrong verdict in a million.
+fn fits(seen: usize, sent: u32, share: f64) -> bool {
+    let mean = f64::from(sent) * share;
+    (seen as f64 - mean).abs() <= 4.9 * (mean * (1.0 - share)).sqrt() + 1.0
+}
+
+fn losses_are_those_of_segments() {
+    let (_, lab) = up(LinkConfig { loss: Loss::Bernoulli(share(10)), ..LinkConfig::default() }).unwrap();
+    let got = arrivals(&lab, 3000, 100);
+    assert!(fits(3000 - got.len(), 3000, 0.1), "{} of 3000 at 10 % loss", got.len());
+    // A super-packet of UDP: each of its segments meets its own fate.
+    let (a, b) = (lab.host("a").unwrap().udp().unwrap(), lab.host("b").unwrap().udp().unwrap());
+    nix::sys::socket::setsockopt(&a, nix::sys::socket::sockopt::UdpGsoSegment, &1000).unwrap();
+    roomy(&b);
+    let mut arrived = 0;
+    // One after the other: the kernel drops what comes faster than a slow machine handles. What comes later than a pause
+    // is counted after the next.
+    for pause in [[100; 20].as_slice(), &[2000]].concat() {
+        if pause < 2000 {
+            a.send_to(&[7; 40_000], b.local_addr().unwrap()).unwrap();
+        }
+        b.set_read_timeout(Some(Duration::from_millis(pause))).unwrap();
+        while let Ok(len) = b.recv(&mut [0; 2000]) {
+            assert_eq!(len, 1000);
+            arrived += 1;
+        }
+    }
+    assert!(fits(800 - arrived, 800, 0.1), "{arrived} of 800 segments at 10 % loss");
+}
+
+fn bursts_are_as_long_as_asked() {
+    let loss = Loss::GilbertElliott {
+        fail: share(2),
+        recover: share(20),
+        loss_good: Probability::ZERO,
+        loss_bad: Probability::ONE,
+    };
+    let (_, lab) = up(LinkConfig { loss, ..LinkConfig::default() }).unwrap();
+    let got: BTreeSet<u32> = arrivals(&lab, 5000, 100).into_iter().collect();
+    let lost: Vec<bool> = (0..5000).map(|n| !got.contains(&n)).collect();
+    let losses = lost.iter().filter(|lost| **lost).count();
+    let bursts = lost.windows(2).filter(|pair| !pair[0] && pair[1]).count();
+    let mean = losses as f64 / bursts as f64;
+    // 1 / r = 5 packets on average; of about 90 geometric bursts the mean is within 5 standard errors.
+    assert!(bursts > 40 && (mean - 5.0).abs() < 5.0 * 4.5 / (bursts as f64).sqrt(), "{bursts} bursts of {mean}");
+}
+
+fn copies_come_out() {
+    let (_, lab) = up(LinkConfig { duplicate: share(10), ..LinkConfig::default() }).unwrap();
+    let got = arrivals(&lab, 2000, 100);
+    let unique: BTreeSet<u32> = got.iter().copied().collect();
+    assert_eq!(unique.len(), 2000);
+    assert!(fits(got.len() - 2000, 2000, 0.1), "{} copies of 2000 at 10 %", got.len() - 2000);
+}
+
+fn bit_errors_are_caught() {
+    let (_, lab) = up(LinkConfig { corrupt: share(10), ..LinkConfig::default() }).unwrap();
+    let got = arrivals(&lab, 2000, 1000);
+    // Some hit the IP header, all are dropped by the receiver's kernel.
+    assert!(fits(2000 - got.len(), 2000, 0.1), "{} of 2000 at 10 % corruption", got.len());
+}
+
+fn jitter_reorders() {
+    let jitter = Jitter::Uniform { ns: 5 * MS };
+    let link = LinkConfig { delay_ns: 10 * MS, jitter, reorder: Reorder::ByJitter, ..LinkConfig::default() };
+    let (_, lab) = up(link).unwrap();
+    let got = arrivals(&lab, 1000, 100);
+    assert_eq!(got.len(), 1000);
+    let late = got.windows(2).filter(|pair| pair[1] < pair[0]).count();
+    assert!(late > 100, "{late} of 1000 came out of turn");
+}
+
+fn the_rate_is_kept() {
+    let rate = Rate::Constant(NonZeroU64::new(2_000_000).unwrap());
+    let (_, lab) = up(LinkConfig { rate, ..LinkConfig::default() }).unwrap();
+    let started = netsim_lab::now();
+    assert_eq!(arrivals(&lab, 100, 1000).len(), 100);
+    // 100 packets of 1028 bytes at 2 Mbit/s take 411 ms; nothing makes them faster. The last wait is 2 s.
+    let took = netsim_lab::now().nanos_since(started) - 2_000 * MS;
+    assert!(took >= 400 * MS, "{took} ns");
+}
+
+fn a_link_stays_as_it_is() {
+    let (_, lab) = up(LinkConfig { delay_ns: MS, ..LinkConfig::default() }).unwrap();
+    let name = LinkName { link: "a.link".into(), direction: Direction::Up };
+    let change = Change::Link { name, config: Box::new(LinkConfig { delay_ns: 2 * MS, ..LinkConfig::default() }) };
+    let error = lab.change(&change).unwrap_err().to_string();
+    assert!(error.contains("`a.link up`") && error.contains("userspace"), "{error}");
+}
+
+fn tcp_arrives_whole_through_a_nat() {
+    let link = LinkConfig { delay_ns: 2 * MS, loss: Loss::Bernoulli(share(1)), ..LinkConfig::default() };
+    let uplink = Access { up: link.clone(), down: link };
+    let router = Router::new("home", Gateway::with_nat(NatConfig::default()), uplink);
+    let wire = LinkConfig::default;
+    let hosts = vec![host("a", Some("home"), wire()), host("b", None, wire())];
+    let plan = plan(&Topology { routers: vec![router], hosts }).unwrap();
+    let lab = Lab::up_with(&plan, 1, ENGINES).unwrap();
+    let bytes: Vec<u8> = (0..1_000_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+    let address = plan.addresses.hosts["b"][0];
+    let listener: TcpListener = lab.host("b").unwrap().run(|| TcpListener::bind((address, 0))).unwrap().unwrap();
+    let target = listener.local_addr().unwrap();
+    let got = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut stream = lab.host("a").unwrap().run(|| TcpStream::connect(target)).unwrap().unwrap();
+            stream.write_all(&bytes).unwrap();
+        });
+        let (mut stream, from) = listener.accept().unwrap();
+        assert_eq!(Some(from.ip()), plan.addresses.external("home").map(Into::into));
+        let mut got = Vec::new();
+        stream.read_to_end(&mut got).unwrap();
+        got
+    });
+    assert!(got == bytes, "{} bytes", got.len());
+}
