@@ -1,0 +1,102 @@
+//! A scenario's network as a drawing for the terminal.
+
+use crate::scenario::Scenario;
+use longhaul_record::text;
+use netsim_fabric::LinkConfig;
+use netsim_topology::{Access, AddressPlan, Router};
+use std::net::IpAddr;
+
+impl Scenario {
+    /// The network as a tree: the internet at its root, routers as branches, hosts as leaves, each with its link and its
+    /// addresses. One line each.
+    pub fn drawing(&self, addresses: &AddressPlan) -> String {
+        let mut lines = vec!["internet".to_owned()];
+        self.branch(None, "", addresses, &mut lines);
+        lines.join("\n")
+    }
+
+    /// Everything that hangs on one place.
+    fn branch(&self, at: Option<&str>, indent: &str, addresses: &AddressPlan, lines: &mut Vec<String>) {
+        let routers: Vec<&Router> = self.topology.routers.iter().filter(|r| r.behind.as_deref() == at).collect();
+        let hosts: Vec<_> = self.topology.hosts.iter().filter(|host| host.behind.as_deref() == at).collect();
+        let mut left = routers.len() + hosts.len();
+        let twig = |left: &mut usize| {
+            *left -= 1;
+            if *left == 0 { ("└─ ", "   ") } else { ("├─ ", "│  ") }
+        };
+        for host in hosts {
+            let (joint, _) = twig(&mut left);
+            let own = addresses.hosts.get(&host.name).map(|own| own.as_slice()).unwrap_or_default();
+            let parts = [host.name.clone(), link(&host.link), list(own)];
+            lines.push(format!("{indent}{joint}{}", joined(parts)));
+        }
+        for router in routers {
+            let (joint, below) = twig(&mut left);
+            let outside = addresses.routers.get(&router.name).map(|own| own.outside.as_slice()).unwrap_or_default();
+            let kind = if router.gateway.nat.is_some() { "NAT" } else { "router" };
+            let parts = [format!("{} [{kind}]", router.name), link(&router.uplink), list(outside)];
+            lines.push(format!("{indent}{joint}{}", joined(parts)));
+            self.branch(Some(&router.name), &format!("{indent}{below}"), addresses, lines);
+        }
+    }
+}
+
+fn joined(parts: [String; 3]) -> String {
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("   ")
+}
+
+fn list(addresses: &[IpAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// Both directions in a few words; nothing for a perfect wire.
+fn link(access: &Access) -> String {
+    let (up, down) = (direction(&access.up), direction(&access.down));
+    match (up.is_empty(), down.is_empty()) {
+        (true, true) => String::new(),
+        _ if up == down => format!("⇅ {up}"),
+        _ => [("↑ ", up), ("↓ ", down)]
+            .into_iter()
+            .filter(|(_, words)| !words.is_empty())
+            .map(|(arrow, words)| format!("{arrow}{words}"))
+            .collect::<Vec<_>>()
+            .join("  "),
+    }
+}
+
+fn direction(link: &LinkConfig) -> String {
+    let rate = link.rate.mean_bps().map(|rate| text::trimmed(text::bits_per_second(rate.get() as f64)));
+    let delay = (link.delay_ns > 0).then(|| text::nanoseconds(link.delay_ns));
+    let loss = (link.loss.mean_ppb() > 0)
+        .then(|| format!("{} loss", text::trimmed(text::percent(f64::from(link.loss.mean_ppb()) / 1e9))));
+    [rate, delay, loss].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netsim_topology::plan;
+
+    #[test]
+    fn networks_are_drawn() {
+        let text = r#"
+            schema = 1
+            name = "stack"
+            summary = "A phone behind two NATs"
+            router = [
+                { name = "carrier", nat = "cgnat", uplink = { delay = "20ms", up = { rate = "5Mbit" }, down = { rate = "20Mbit", loss = "1%" } } },
+                { name = "home", nat = "home", behind = "carrier" },
+            ]
+            host = [{ name = "phone", behind = "home", link = { delay = "2ms" } }, { name = "tv", behind = "home" }, { name = "hub" }]
+            [payload]
+            kind = "random"
+            size = "1MiB"
+            [roles]
+            provider = ["hub"]
+            fetcher = ["phone"]
+        "#;
+        let scenario = Scenario::parse("stack.toml", text).unwrap();
+        let addresses = plan(&scenario.topology).unwrap().addresses;
+        insta::assert_snapshot!(scenario.drawing(&addresses));
+    }
+}

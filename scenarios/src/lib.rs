@@ -1,0 +1,30 @@
+//! The two files a user writes, read strictly and explained back.
+//!
+//! A *scenario* says who is where, what is sent and over which network; a *subject* says how to run a program that
+//! sends it. Both are TOML. Reading happens in two steps: the file as written ([`serde`] types that refuse unknown
+//! keys), then the resolved form ([`Scenario`], [`Subject`]) in which every default and preset is spelled out. The
+//! resolved form is what is hashed, stored and shown.
+//!
+//! The files shipped with longhaul are part of this crate: see [`suite`] and [`subjects`].
+//!
+//! **Invariant:** pure. Files are handed in as text; the programs and places they name are looked up elsewhere.
+
+mod drawing;
+mod error;
+mod files;
+mod gateway;
+mod link;
+mod patchbay;
+mod quantity;
+mod scenario;
+mod shipped;
+mod subject;
+mod timeline;
+mod words;
+
+pub use error::FileError;
+pub use files::Read;
+pub use patchbay::{Imported, from_patchbay};
+pub use scenario::{Payload, Scenario};
+pub use shipped::{subjects, suite};
+pub use subject::{Build, Capture, Milestone, Ready, RoleSpec, Subject, VersionSpec};

@@ -1,0 +1,30 @@
+//! The files shipped with longhaul, as text inside the program: it runs without its source tree.
+
+/// Every shipped scenario: file name and text.
+pub fn suite() -> &'static [(&'static str, &'static str)] {
+    &[
+        ("suite/local.toml", include_str!("../suite/local.toml")),
+        ("suite/latency-20ms.toml", include_str!("../suite/latency-20ms.toml")),
+        ("suite/latency-200ms.toml", include_str!("../suite/latency-200ms.toml")),
+        ("suite/lossy-1pct.toml", include_str!("../suite/lossy-1pct.toml")),
+        ("suite/home-nat.toml", include_str!("../suite/home-nat.toml")),
+        ("suite/dsl.toml", include_str!("../suite/dsl.toml")),
+        ("suite/tree.toml", include_str!("../suite/tree.toml")),
+        ("suite/wifi-bad.toml", include_str!("../suite/wifi-bad.toml")),
+        ("suite/bufferbloat-drop-tail.toml", include_str!("../suite/bufferbloat-drop-tail.toml")),
+        ("suite/bufferbloat-codel.toml", include_str!("../suite/bufferbloat-codel.toml")),
+        ("suite/cgnat.toml", include_str!("../suite/cgnat.toml")),
+        ("suite/outage.toml", include_str!("../suite/outage.toml")),
+        ("suite/wifi-to-mobile.toml", include_str!("../suite/wifi-to-mobile.toml")),
+        ("suite/lte-train.toml", include_str!("../suite/lte-train.toml")),
+        ("suite/satellite-leo.toml", include_str!("../suite/satellite-leo.toml")),
+    ]
+}
+
+/// Every shipped subject: file name and text.
+pub fn subjects() -> &'static [(&'static str, &'static str)] {
+    &[
+        ("subjects/reference.toml", include_str!("../subjects/reference.toml")),
+        ("subjects/curl.toml", include_str!("../subjects/curl.toml")),
+    ]
+}

@@ -1,0 +1,159 @@
+//! What happens to the network, in words.
+
+use super::size_words;
+use crate::timeline::access_mut;
+use longhaul_record::text;
+use netsim_fabric::{
+    Discipline, Jitter, Limit, LinkConfig, LinkState, Loss, Mtu, Outage, Oversize, Probability, Queue, Rate, Reorder,
+};
+use netsim_topology::{Change, Direction, Event, Topology};
+use std::fmt::Write;
+
+/// The events as sentences, each with its time.
+pub(super) fn timeline_words(topology: &Topology, timeline: &[Event]) -> Vec<String> {
+    let mut network = topology.clone();
+    let mut sentences: Vec<String> = Vec::new();
+    for Event { at_ns, change } in timeline {
+        let what = match change {
+            Change::Link { name, config } => {
+                let Some(access) = access_mut(&mut network, &name.link) else { continue };
+                let (before, way) = match name.direction {
+                    Direction::Up => (&mut access.up, "up"),
+                    Direction::Down => (&mut access.down, "down"),
+                };
+                let after = config.as_ref().clone();
+                let words = change_words(before, &after);
+                *before = after;
+                format!("{} {way} {words}", name.link)
+            }
+            Change::Reboot { router } => format!("{router} starts anew and forgets its mappings"),
+            Change::Renumber { router, .. } => format!("{router} gets other addresses and forgets its mappings"),
+        };
+        sentences.push(format!("At {}, {what}.", text::nanoseconds(*at_ns)));
+    }
+    sentences
+}
+
+/// What a direction does that it did not before.
+fn change_words(before: &LinkConfig, after: &LinkConfig) -> String {
+    let mut words = Vec::new();
+    let mut differs = |same: bool, word: String| {
+        if !same {
+            words.push(word);
+        }
+    };
+    differs(before.delay_ns == after.delay_ns, format!("{} of delay", text::nanoseconds(after.delay_ns)));
+    differs(before.jitter == after.jitter, jitter_words(&after.jitter));
+    differs(before.loss == after.loss, loss_words(&after.loss));
+    differs(before.duplicate == after.duplicate, format!("{} sent twice", share(after.duplicate)));
+    differs(before.corrupt == after.corrupt, format!("{} corrupted", share(after.corrupt)));
+    differs(before.reorder == after.reorder, reorder_words(after.reorder).into());
+    differs(before.rate == after.rate, rate_words(&after.rate));
+    differs(before.queue == after.queue, queue_words(&after.queue));
+    differs(before.mtu == after.mtu, after.mtu.map_or_else(|| "no MTU".into(), mtu_words));
+    let state = match after.state {
+        _ if before.state == after.state => None,
+        LinkState::Up => Some("comes up"),
+        LinkState::Down(Outage::Drop) => Some("goes down"),
+        LinkState::Down(Outage::Hold) => Some("goes down and holds what comes"),
+    };
+    match (state, words.is_empty()) {
+        (Some(state), true) => state.into(),
+        (Some(state), false) => format!("{state} with {}", words.join(", ")),
+        (None, _) => format!("changes to {}", words.join(", ")),
+    }
+}
+
+/// What a direction does beside delay, jitter, loss, rate and the limit of its queue.
+pub(super) fn oddities(config: &LinkConfig) -> Vec<String> {
+    let mut words = Vec::new();
+    if let Loss::GilbertElliott { .. } = config.loss {
+        words.push("losses in bursts".into());
+    }
+    if config.duplicate != Probability::ZERO {
+        words.push(format!("{} sent twice", share(config.duplicate)));
+    }
+    if config.corrupt != Probability::ZERO {
+        words.push(format!("{} corrupted", share(config.corrupt)));
+    }
+    if config.reorder != Reorder::Never {
+        words.push(reorder_words(config.reorder).into());
+    }
+    if config.queue.discipline != Discipline::DropTail {
+        words.push(format!("a queue kept short by {}", discipline_words(&config.queue)));
+    }
+    words.extend(config.mtu.map(mtu_words));
+    words
+}
+
+fn share(probability: Probability) -> String {
+    text::trimmed(text::percent(f64::from(probability.ppb()) / 1e9))
+}
+
+fn jitter_words(jitter: &Jitter) -> String {
+    let ns = text::nanoseconds;
+    match jitter {
+        Jitter::None => "no jitter".into(),
+        Jitter::Uniform { ns: half } => format!("± {} of jitter", ns(*half)),
+        Jitter::Normal { sigma_ns } => format!("normal jitter of {}", ns(*sigma_ns)),
+        Jitter::Pareto { scale_ns, .. } => format!("Pareto jitter of {}", ns(*scale_ns)),
+        Jitter::Samples(_) => "measured jitter".into(),
+    }
+}
+
+fn loss_words(loss: &Loss) -> String {
+    let mean = text::trimmed(text::percent(f64::from(loss.mean_ppb()) / 1e9));
+    match loss {
+        Loss::None => "no loss".into(),
+        Loss::Bernoulli(_) => format!("{mean} loss"),
+        Loss::GilbertElliott { .. } => format!("{mean} loss in bursts"),
+        Loss::Scripted(script) => format!("{} packets lost by a list", script.numbers().len()),
+    }
+}
+
+fn reorder_words(reorder: Reorder) -> &'static str {
+    match reorder {
+        Reorder::Never => "packets in order",
+        Reorder::ByJitter => "packets overtaking each other by jitter",
+        Reorder::Share { .. } => "some packets out of order",
+    }
+}
+
+/// `24 Mbit/s on average`.
+pub(super) fn rate_words(rate: &Rate) -> String {
+    let Some(mean) = rate.mean_bps() else { return "no limit of rate".into() };
+    let mut words = text::trimmed(text::bits_per_second(mean.get() as f64));
+    if rate.varies() {
+        words += " on average";
+    }
+    words
+}
+
+fn queue_words(queue: &Queue) -> String {
+    let mut words = match queue.limit {
+        Limit::Unbounded => "an endless queue".into(),
+        Limit::Bytes(bytes) => format!("a queue of {}", size_words(bytes)),
+        Limit::Packets(packets) => format!("a queue of {packets} packets"),
+    };
+    if queue.discipline != Discipline::DropTail {
+        // Writing to a string does not fail.
+        let _ = write!(words, " kept short by {}", discipline_words(queue));
+    }
+    words
+}
+
+fn discipline_words(queue: &Queue) -> String {
+    let name = match queue.discipline {
+        Discipline::DropTail => "nothing",
+        Discipline::CoDel(_) => "CoDel",
+        Discipline::Red(_) => "RED",
+    };
+    if queue.ecn { format!("{name} with ECN") } else { name.into() }
+}
+
+fn mtu_words(mtu: Mtu) -> String {
+    match mtu.oversize {
+        Oversize::TooBig => format!("an MTU of {} bytes", mtu.bytes),
+        Oversize::BlackHole => format!("a black hole for more than {} bytes", mtu.bytes),
+    }
+}

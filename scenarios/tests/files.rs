@@ -1,0 +1,183 @@
+//! What users write and what they are told: shipped files as snapshots, mistakes as rows.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use longhaul_scenarios::{Scenario, Subject, subjects, suite};
+use netsim_fabric::{Collision, Hairpin, NatConfig};
+use netsim_topology::{Gateway, Ipv6, Lan, NAT_PRESETS, nat_preset};
+use std::num::NonZeroU16;
+
+#[test]
+fn every_shipped_scenario_explains_itself() {
+    let words: Vec<String> = suite()
+        .iter()
+        .map(|(file, text)| {
+            let scenario = Scenario::parse(file, text).unwrap();
+            format!("{}: {}", scenario.name, scenario.words())
+        })
+        .collect();
+    insta::assert_snapshot!(words.join("\n"));
+}
+
+#[test]
+fn every_shipped_subject_is_valid() {
+    let names: Vec<String> = subjects().iter().map(|(file, text)| Subject::parse(file, text).unwrap().name).collect();
+    assert_eq!(names, ["reference", "curl"]);
+}
+
+/// A good scenario, to be broken one place at a time.
+const GOOD: &str = r#"
+schema = 1
+name = "good"
+[[router]]
+name = "home"
+nat = "home"
+uplink = { delay = "5ms" }
+[[host]]
+name = "alice"
+[[host]]
+name = "bob"
+behind = "home"
+link = { delay = "40ms", loss = "1%", rate = "50Mbit", queue = "64KiB" }
+[payload]
+kind = "random"
+size = "1MiB"
+[roles]
+provider = ["alice"]
+fetcher = ["bob"]
+"#;
+
+#[test]
+fn mistakes_name_file_key_and_fix() {
+    let rows = [
+        ("delay = \"40ms\"", "dealy = \"40ms\""),
+        ("\"40ms\"", "\"-5ms\""),
+        ("\"40ms\"", "40"),
+        ("\"40ms\"", "\"40 sec\""),
+        ("\"1%\"", "\"120%\""),
+        ("\"1%\"", "\"0.01\""),
+        ("\"50Mbit\"", "\"0Mbit\""),
+        ("behind = \"home\"", "behind = \"hoem\""),
+        ("nat = \"home\"", "nat = \"hmoe\""),
+        ("nat = \"home\"", "nat = { mapping = \"symmetric\" }"),
+        ("nat = \"home\"", "nat = 5"),
+        ("nat = \"home\"", "nat = { lifetme = \"60min\" }"),
+        ("nat = \"home\"", "nat = \"home\"\nfirewall = \"strict\""),
+        ("nat = \"home\"", "nat = \"home\"\nbehind = \"carrier\""),
+        ("nat = \"home\"", "nat = \"home\"\nbehind = \"home\""),
+        ("fetcher = [\"bob\"]", "fetcher = [\"bbo\"]"),
+        ("fetcher = [\"bob\"]", "fetcher = [\"alice\"]"),
+        ("fetcher = [\"bob\"]", "fetcher = [\"alice\", \"bob\"]"),
+        ("size = \"1MiB\"", ""),
+        ("kind = \"random\"", "kind = \"video\""),
+        ("name = \"good\"", "name = \"Good <script>\""),
+        ("schema = 1", "schema = 2"),
+        ("name = \"alice\"", "name = \"bob\""),
+        ("link = {", "link = { jitter = \"41ms\","),
+        ("[roles]", "[roles"),
+        ("[[host]]\nname = \"alice\"", ""),
+        ("[payload]", "[measure]\nrepeat = 0\n[payload]"),
+    ];
+    let errors: Vec<String> = rows
+        .iter()
+        .map(|(from, to)| {
+            assert!(GOOD.contains(from), "{from}");
+            Scenario::parse("my.toml", &GOOD.replacen(from, to, 1)).unwrap_err().to_string()
+        })
+        .collect();
+    insta::assert_snapshot!(errors.join("\n"));
+}
+
+#[test]
+fn routers_are_what_their_keys_say() {
+    let gateway = |keys: &str| {
+        let text = GOOD.replace("nat = \"home\"", keys);
+        Scenario::parse("x", &text).unwrap_or_else(|error| panic!("{keys}: {error}")).topology.routers[0].gateway
+    };
+    for preset in NAT_PRESETS {
+        assert_eq!(gateway(&format!("nat = {:?}", preset.name)), preset.gateway());
+        assert_eq!(nat_preset(preset.name), Some(preset.gateway()));
+        assert!(!preset.summary.is_empty());
+    }
+    assert_eq!(gateway(""), Gateway::OPEN);
+    let nat = NatConfig::default();
+    for (keys, expect) in [
+        ("nat = {}", Gateway::with_nat(nat)),
+        (
+            "nat = { port_block = 512, collision = \"overload\", parity = true, hairpin = \"internal-source\" }",
+            Gateway::with_nat(NatConfig {
+                port_block: NonZeroU16::new(512),
+                collision: Collision::Overload,
+                parity: true,
+                hairpin: Hairpin::InternalSource,
+                ..nat
+            }),
+        ),
+        (
+            "nat = { lifetime = \"60min\", unanswered_timeout = \"30s\" }",
+            Gateway::with_nat(NatConfig {
+                lifetime_ns: Some(3_600_000_000_000),
+                unanswered_timeout_ns: Some(30_000_000_000),
+                ..nat
+            }),
+        ),
+        (
+            "nat = {}\nipv6 = \"masquerade\"\nlan = \"carrier\"\nport_mapping = true",
+            Gateway { ipv6: Ipv6::Masquerade(nat), lan: Lan::Carrier, port_mapping: true, ..Gateway::with_nat(nat) },
+        ),
+    ] {
+        assert_eq!(gateway(keys), expect, "{keys}");
+    }
+}
+
+#[test]
+fn the_hash_follows_what_matters() {
+    let hash = |text: &str| Scenario::parse("x", text).unwrap().hash();
+    let base = hash(GOOD);
+    assert_eq!(base, hash(&GOOD.replace("schema = 1", "schema = 1\nsummary = \"nicer\"\ntags = [\"x\"]")));
+    assert_eq!(base, hash(&GOOD.replace("\"40ms\"", "\"0.04s\"")));
+    assert_ne!(base, hash(&GOOD.replace("\"40ms\"", "\"41ms\"")));
+    assert_ne!(base, hash(&GOOD.replace("\"1MiB\"", "\"2MiB\"")));
+    assert_ne!(base, hash(&GOOD.replace("nat = \"home\"", "nat = \"symmetric\"")));
+}
+
+const GOOD_SUBJECT: &str = r#"
+schema = 1
+name = "tool"
+[version]
+command = ["tool", "--version"]
+capture = { regex = 'tool (\S+)' }
+[provider]
+command = ["tool", "serve", "{payload.path}"]
+ready = { port = 80 }
+[fetcher]
+command = ["tool", "-w", "%{json}", "get", "{provider.address}", "{out}"]
+[fetcher.capture]
+connected = { json = "/c", unit = "ms" }
+"#;
+
+#[test]
+fn mistakes_in_subjects_too() {
+    Subject::parse("tool.toml", GOOD_SUBJECT).unwrap();
+    let rows = [
+        ("{payload.path}", "{payload.file}"),
+        ("ready = { port = 80 }", ""),
+        ("ready = { port = 80 }", "ready = { prot = 80 }"),
+        ("(\\S+)", "\\S+"),
+        ("(\\S+)", "(\\S+"),
+        ("\"/c\"", "\"c\""),
+        ("unit = \"ms\"", "unit = \"h\""),
+        ("connected =", "conected ="),
+        ("[fetcher]", "[fetcher]\nevents = true"),
+        ("name = \"tool\"", "name = \"my tool\""),
+        ("[\"tool\", \"serve\", \"{payload.path}\"]", "[]"),
+    ];
+    let errors: Vec<String> = rows
+        .iter()
+        .map(|(from, to)| {
+            assert!(GOOD_SUBJECT.contains(from), "{from}");
+            Subject::parse("tool.toml", &GOOD_SUBJECT.replacen(from, to, 1)).unwrap_err().to_string()
+        })
+        .collect();
+    insta::assert_snapshot!(errors.join("\n"));
+}
