@@ -1,0 +1,27 @@
+//! The contract between longhaul's rooms.
+//!
+//! Everything that crosses a room's wall is defined here once: the [`RunRecord`] a runner writes and a store keeps,
+//! the [`Metric`] definitions that give its numbers a unit and a direction, the [`Event`]s a subject prints on its
+//! standard output, and the [`Exit`] codes the command line promises.
+//!
+//! **Invariant:** this crate is pure. It has no clock, file system, process, network or random source, and it never
+//! depends on `netsim`: the dashboard and the gate read records without being able to run anything.
+
+mod calibration;
+mod exit;
+mod metric;
+mod protocol;
+mod run;
+pub mod text;
+
+pub use calibration::{
+    Calibration, DelayCheck, DelayQuantile, Dependence, Fidelity, Hairpinned, LatenessBucket, LinkReport, LossCheck,
+    NatBehaviour, NatCheck, PathCheck, RateCheck, Tolerance,
+};
+pub use exit::Exit;
+pub use metric::{Direction, METRICS, Metric, Unit, metric};
+pub use protocol::{Event, MAX_EVENT_BYTES, ProtocolError};
+pub use run::{
+    CommitDetail, ExitState, HostDetail, Outcome, ProcessReport, Role, RunRecord, SCHEMA, Sample, Series,
+    SubjectDetail, Trigger,
+};

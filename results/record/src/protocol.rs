@@ -1,0 +1,176 @@
+//! The subject protocol: one JSON object per line on a subject's standard output.
+//!
+//! A subject that speaks it tells the runner what no outside observer can see. Every event may carry `t`, the seconds
+//! since the subject's own process start; without it the runner uses the time at which the line arrived. A program
+//! that does not speak the protocol is wrapped by captures in its subject file instead.
+
+use serde::{Deserialize, Serialize};
+
+/// The longest line a runner parses, in bytes. Longer lines are an error of the subject.
+pub const MAX_EVENT_BYTES: usize = 64 * 1024;
+
+/// One line of a subject's standard output.
+///
+/// ```
+/// use longhaul_record::Event;
+/// let event = Event::parse(r#"{"event":"progress","t":0.35,"bytes":1048576}"#).unwrap();
+/// assert_eq!(event, Event::Progress { t: Some(0.35), bytes: 1_048_576 });
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Event {
+    /// A provider can be fetched from. `ticket` is what a fetcher needs to find and verify the payload.
+    Ready {
+        /// Seconds since process start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        t: Option<f64>,
+        /// Opaque text handed to the fetcher as `{provider.ticket}`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ticket: Option<String>,
+        /// Seconds spent hashing and indexing the payload before being ready.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        import_seconds: Option<f64>,
+    },
+    /// The fetcher's connection is up: handshake complete, nothing requested yet.
+    Connected {
+        /// Seconds since process start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        t: Option<f64>,
+    },
+    /// The first payload byte arrived.
+    FirstByte {
+        /// Seconds since process start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        t: Option<f64>,
+    },
+    /// Payload bytes received and verified so far; every 50 ms.
+    Progress {
+        /// Seconds since process start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        t: Option<f64>,
+        /// Verified payload bytes since the start.
+        bytes: u64,
+    },
+    /// The network path in use changed.
+    Path {
+        /// Seconds since process start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        t: Option<f64>,
+        /// `direct` or `relay`.
+        kind: String,
+        /// The peer's address as text.
+        remote: String,
+    },
+    /// The transfer is complete: everything verified and written.
+    Done {
+        /// Seconds since process start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        t: Option<f64>,
+        /// Payload bytes received and verified.
+        bytes: u64,
+    },
+    /// The transfer failed. The process should exit with a non-zero status afterwards.
+    Error {
+        /// Seconds since process start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        t: Option<f64>,
+        /// What went wrong, for a person.
+        message: String,
+    },
+}
+
+/// Why a line is not an event.
+#[derive(Debug, thiserror::Error)]
+pub enum ProtocolError {
+    /// The line is longer than [`MAX_EVENT_BYTES`].
+    #[error("a line of {bytes} bytes; the subject protocol allows {MAX_EVENT_BYTES}")]
+    TooLong {
+        /// Length of the offending line.
+        bytes: usize,
+    },
+    /// The line is not one of the events.
+    #[error("not a subject-protocol event: {excerpt:?}")]
+    Malformed {
+        /// The line's beginning.
+        excerpt: String,
+        /// What the JSON parser said.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A time or size that cannot be.
+    #[error("`t` must be a number of seconds of at least 0, got {t}")]
+    BadTime {
+        /// The offending value.
+        t: f64,
+    },
+}
+
+impl Event {
+    /// Parses one line, without its newline.
+    pub fn parse(line: &str) -> Result<Event, ProtocolError> {
+        if line.len() > MAX_EVENT_BYTES {
+            return Err(ProtocolError::TooLong { bytes: line.len() });
+        }
+        let event: Event = serde_json::from_str(line)
+            .map_err(|source| ProtocolError::Malformed { excerpt: line.chars().take(120).collect(), source })?;
+        match event.t() {
+            Some(t) if !(t.is_finite() && t >= 0.0) => Err(ProtocolError::BadTime { t }),
+            _ => Ok(event),
+        }
+    }
+
+    /// The subject's own time stamp, in seconds since its process start.
+    pub fn t(&self) -> Option<f64> {
+        match self {
+            Event::Ready { t, .. }
+            | Event::Connected { t }
+            | Event::FirstByte { t }
+            | Event::Progress { t, .. }
+            | Event::Path { t, .. }
+            | Event::Done { t, .. }
+            | Event::Error { t, .. } => *t,
+        }
+    }
+
+    /// The event as one line of JSON, without a newline.
+    pub fn to_line(&self) -> String {
+        serde_json::to_string(self).expect("events hold only text and finite numbers")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_survives_a_round_trip() {
+        let rows = [
+            Event::Ready { t: Some(0.5), ticket: Some("abc".into()), import_seconds: Some(0.25) },
+            Event::Connected { t: None },
+            Event::FirstByte { t: Some(0.0) },
+            Event::Progress { t: Some(1.0), bytes: 7 },
+            Event::Path { t: None, kind: "direct".into(), remote: "198.18.0.1:4433".into() },
+            Event::Done { t: Some(2.0), bytes: 9 },
+            Event::Error { t: None, message: "broken \"quote\"\n".into() },
+        ];
+        for event in rows {
+            assert_eq!(Event::parse(&event.to_line()).unwrap(), event);
+        }
+    }
+
+    #[test]
+    fn garbage_is_refused_with_its_beginning() {
+        let long = format!(r#"{{"event":"error","message":"{}"}}"#, "x".repeat(MAX_EVENT_BYTES));
+        let rows = [
+            ("hello", "not a subject-protocol event: \"hello\""),
+            (r#"{"event":"launch"}"#, "not a subject-protocol event"),
+            (r#"{"event":"connected","when":1}"#, "not a subject-protocol event"),
+            (r#"{"event":"connected","t":-1}"#, "`t` must be a number of seconds of at least 0, got -1"),
+            (long.as_str(), "the subject protocol allows 65536"),
+        ];
+        for (line, expect) in rows {
+            let error = Event::parse(line).unwrap_err().to_string();
+            assert!(error.contains(expect), "{error:?} should contain {expect:?}");
+        }
+    }
+}

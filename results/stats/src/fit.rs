@@ -1,0 +1,138 @@
+//! Whether counts and samples are what a distribution says.
+//!
+//! Both tests return the probability of a deviation at least as large as the one seen, if the distribution is right: a
+//! very small one speaks against it.
+
+/// Pearson's χ² test of `observed` counts against `expected` ones (Pearson 1900); all parameters are known beforehand, so
+/// there are as many degrees of freedom as cells less one. `None` with fewer than two cells, cells that do not pair up, or
+/// an expected count that is not positive.
+pub fn chi_square(observed: &[u64], expected: &[f64]) -> Option<f64> {
+    if observed.len() < 2 || observed.len() != expected.len() || expected.iter().any(|e| e.is_nan() || *e <= 0.0) {
+        return None;
+    }
+    let deviation: f64 = observed.iter().zip(expected).map(|(o, e)| (*o as f64 - e).powi(2) / e).sum();
+    Some(upper_gamma((observed.len() - 1) as f64 / 2.0, deviation / 2.0))
+}
+
+/// The Kolmogorov–Smirnov test of `samples` against a continuous distribution function, with Stephens's correction for
+/// small samples (Stephens 1970). `None` without samples.
+pub fn kolmogorov_smirnov(samples: &[f64], cdf: impl Fn(f64) -> f64) -> Option<f64> {
+    if samples.is_empty() {
+        return None;
+    }
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let n = sorted.len() as f64;
+    let gap = |(i, x): (usize, &f64)| {
+        let f = cdf(*x);
+        (f - i as f64 / n).max((i + 1) as f64 / n - f)
+    };
+    let distance = sorted.iter().enumerate().map(gap).fold(0.0, f64::max);
+    Some(kolmogorov_tail((n.sqrt() + 0.12 + 0.11 / n.sqrt()) * distance))
+}
+
+/// Σ 2 (−1)^(k−1) exp(−2 k² λ²), the tail of Kolmogorov's distribution. The series is useless near 0, where the tail is 1.
+fn kolmogorov_tail(lambda: f64) -> f64 {
+    if lambda < 0.2 {
+        return 1.0;
+    }
+    let term = |k: i32| {
+        let k2 = f64::from(k * k);
+        let sign = if k % 2 == 1 { 2.0 } else { -2.0 };
+        sign * (-2.0 * k2 * lambda * lambda).exp()
+    };
+    (1..=100).map(term).sum::<f64>().clamp(0.0, 1.0)
+}
+
+/// Q(a, x), the regularised upper incomplete gamma function (DLMF 8.2.4): by its power series (8.11.4) below a + 1, by its
+/// continued fraction (8.9.2, evaluated by Lentz's method) above.
+fn upper_gamma(a: f64, x: f64) -> f64 {
+    const EPSILON: f64 = 1e-15;
+    const MOST: u32 = 10_000;
+    if x <= 0.0 {
+        return 1.0;
+    }
+    let front = (a * x.ln() - x - ln_gamma(a)).exp();
+    if x < a + 1.0 {
+        let (mut term, mut sum) = (1.0 / a, 1.0 / a);
+        for n in 1..MOST {
+            term *= x / (a + f64::from(n));
+            sum += term;
+            if term < sum * EPSILON {
+                break;
+            }
+        }
+        return (1.0 - front * sum).clamp(0.0, 1.0);
+    }
+    let mut b = x + 1.0 - a;
+    let mut c = 1.0 / f64::MIN_POSITIVE;
+    let mut d = 1.0 / b;
+    let mut fraction = d;
+    for n in 1..MOST {
+        let n = f64::from(n);
+        let numerator = -n * (n - a);
+        b += 2.0;
+        d = 1.0 / away_from_zero(numerator * d + b);
+        c = away_from_zero(b + numerator / c);
+        fraction *= d * c;
+        if (d * c - 1.0).abs() < EPSILON {
+            break;
+        }
+    }
+    (front * fraction).clamp(0.0, 1.0)
+}
+
+fn away_from_zero(x: f64) -> f64 {
+    if x.abs() < f64::MIN_POSITIVE { f64::MIN_POSITIVE } else { x }
+}
+
+/// ln Γ(x) for x > 0: Stirling's series (DLMF 5.11.1) after moving x above 15.
+fn ln_gamma(x: f64) -> f64 {
+    let (mut x, mut shift) = (x, 0.0);
+    while x < 15.0 {
+        shift += x.ln();
+        x += 1.0;
+    }
+    let series = 1.0 / (12.0 * x) - 1.0 / (360.0 * x.powi(3)) + 1.0 / (1260.0 * x.powi(5));
+    (x - 0.5) * x.ln() - x + 0.5 * (2.0 * std::f64::consts::PI).ln() + series - shift
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chi_square_agrees_with_published_values() {
+        // Abramowitz and Stegun, table 26.8: χ² for a given upper tail.
+        for (freedom, chi2, tail) in [
+            (1, 3.84146, 0.05),
+            (1, 10.8276, 0.001),
+            (2, 9.21034, 0.01),
+            (5, 11.0705, 0.05),
+            (10, 29.5883, 0.001),
+            (30, 43.7729, 0.05),
+            (100, 149.449, 0.001),
+        ] {
+            let got: f64 = upper_gamma(f64::from(freedom) / 2.0, chi2 / 2.0);
+            assert!((got / tail - 1.0).abs() < 1e-4, "χ²({freedom}) = {chi2}: {got}, not {tail}");
+        }
+        // Mendel's peas: 315, 108, 101, 32 in 9:3:3:1 (χ² = 0.470 with 3 degrees of freedom).
+        let peas = chi_square(&[315, 108, 101, 32], &[312.75, 104.25, 104.25, 34.75]).unwrap();
+        assert!((peas - 0.9254).abs() < 1e-3, "{peas}");
+        assert_eq!(chi_square(&[1, 2], &[1.0, 0.0]), None);
+        assert_eq!(chi_square(&[1], &[1.0]), None);
+    }
+
+    #[test]
+    fn kolmogorov_agrees_with_published_values() {
+        // Smirnov 1948.
+        for (lambda, tail) in [(1.2238, 0.10), (1.3581, 0.05), (1.6276, 0.01), (1.9495, 0.001)] {
+            let got = kolmogorov_tail(lambda);
+            assert!((got / tail - 1.0).abs() < 1e-3, "{lambda}: {got}, not {tail}");
+        }
+        let even: Vec<f64> = (0..100).map(|n| (f64::from(n) + 0.5) / 100.0).collect();
+        assert!(kolmogorov_smirnov(&even, |x| x).unwrap() > 0.999);
+        assert!(kolmogorov_smirnov(&even, |x| x * x).unwrap() < 1e-4);
+        assert_eq!(kolmogorov_smirnov(&[], |x| x), None);
+    }
+}

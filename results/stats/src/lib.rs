@@ -1,0 +1,19 @@
+//! The one place where measurements become statements.
+//!
+//! [`judge`] decides whether a run may be believed: it compares what the scenario asked of the network with what
+//! probes and the emulator itself saw. [`median`] and [`quantile`] are the summaries that stores keep and pages draw,
+//! so that no two readers disagree about a middle value. [`chi_square`] and [`kolmogorov_smirnov`] say whether counts and
+//! samples are what a distribution says.
+//!
+//! **Invariant:** this crate is pure. It has no clock, file system, process, network or random source. Verdicts are
+//! computed here and nowhere else.
+
+mod fit;
+mod interval;
+mod judge;
+mod quantile;
+
+pub use fit::{chi_square, kolmogorov_smirnov};
+pub use interval::{Interval, Z_999, wilson};
+pub use judge::{Deviation, judge, loss_interval};
+pub use quantile::{median, quantile};

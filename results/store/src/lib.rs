@@ -1,0 +1,26 @@
+//! What can be asked of stored runs, without saying how they are stored.
+//!
+//! A [`Store`] takes whole [`longhaul_record::RunRecord`]s and answers the questions that pages, tables and gates ask.
+//! Writers hand over a struct; readers get views made for one purpose each. "Not found" is `Ok(None)` or an empty
+//! list, never an error. Every backend passes the same contract (`testing::contract`, feature `testing`).
+//!
+//! Runs of different projects or different machines are never mixed into one series: a [`Scope`] names the pair, and
+//! every query may be narrowed to one.
+//!
+//! **Invariant:** no SQL, no file system and no backend's types in here.
+
+mod check;
+mod error;
+mod store;
+mod view;
+
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use check::{Problem, check};
+pub use error::{InsertError, ReadError, Trouble, TroubleKind};
+pub use store::Store;
+pub use view::{
+    Commit, CommitFilter, CommitPoint, Evidence, Inserted, MetricSeries, OverviewQuery, OverviewRow, Recent, RunFilter,
+    RunSummary, RunValue, Scope, SeriesQuery, SeriesSet, Tally,
+};

@@ -1,0 +1,305 @@
+//! What every backend promises, as one function per promise.
+//!
+//! A backend's test file calls [`store_contract!`](crate::store_contract) with an expression that makes an empty
+//! store; each promise becomes a test of its own name.
+
+use super::sample::{self, NETWORKS, Shape};
+use crate::{CommitFilter, InsertError, Inserted, OverviewQuery, RunFilter, RunSummary, SeriesQuery, Store, Tally};
+use longhaul_record::{Outcome, RunRecord, SCHEMA};
+
+/// Makes one `#[tokio::test]` per promise. `$make` is an async function without arguments that returns an empty store,
+/// perhaps as a tuple with what has to live as long: `(store, guard)`.
+#[macro_export]
+macro_rules! store_contract {
+    ($make:path) => {
+        $crate::store_contract!(@ $make:
+            a_run_comes_back_as_it_went_in, inserting_twice_changes_nothing, what_is_not_there_is_none,
+            invalid_records_are_refused, runs_are_filtered_and_newest_first, scopes_are_told_apart,
+            commits_are_ordered_by_author_date, the_overview_shows_the_newest, failures_never_become_numbers,
+            series_follow_the_commits, a_changed_scenario_is_another_point, hostile_text_is_only_text,
+            runs_without_a_commit_are_kept);
+    };
+    (@ $make:path: $($case:ident),+) => {
+        $(#[tokio::test]
+        async fn $case() {
+            let (store, _guard) = $make().await;
+            $crate::testing::contract::$case(&store).await;
+        })+
+    };
+}
+
+const REFERENCE: Shape = Shape { network: 1, subject: "reference", commit: 0, iteration: 0 };
+
+async fn insert(store: &dyn Store, runs: impl IntoIterator<Item = RunRecord>) {
+    for run in runs {
+        assert_eq!(store.insert_run(&run).await.unwrap(), Inserted::New, "{}", run.id);
+    }
+}
+
+fn overview() -> OverviewQuery {
+    OverviewQuery { project: None, host: None, metric: "goodput".into(), recent: 30 }
+}
+
+fn history_of(scenario: &str) -> SeriesQuery {
+    SeriesQuery { scenario: scenario.into(), project: None, host: None, subject: None, metric: None, commits: 100 }
+}
+
+/// Every field survives, the large ones included.
+pub async fn a_run_comes_back_as_it_went_in(store: &dyn Store) {
+    let runs = [
+        sample::run(REFERENCE),
+        sample::run(Shape { network: 4, ..REFERENCE }),
+        sample::failed(Shape { iteration: 2, ..REFERENCE }, Outcome::TimedOut, "still running after 60 s", "…\0\n"),
+    ];
+    insert(store, runs.clone()).await;
+    for run in runs {
+        assert_eq!(store.run(&run.id).await.unwrap(), Some(run));
+    }
+}
+
+/// The second insert of an id says so and leaves the first one's content.
+pub async fn inserting_twice_changes_nothing(store: &dyn Store) {
+    let first = sample::run(REFERENCE);
+    let mut second = first.clone();
+    second.samples.clear();
+    second.outcome = Outcome::SubjectFailed;
+    second.reason = Some("invented".into());
+    insert(store, [first.clone()]).await;
+    let before = store.overview(&overview()).await.unwrap();
+    assert_eq!(store.insert_run(&second).await.unwrap(), Inserted::Known);
+    assert_eq!(store.run(&first.id).await.unwrap(), Some(first));
+    assert_eq!(store.overview(&overview()).await.unwrap(), before);
+}
+
+/// "Not found" is not an error, and an empty store answers everything.
+pub async fn what_is_not_there_is_none(store: &dyn Store) {
+    assert_eq!(store.run("no such run").await.unwrap(), None);
+    assert_eq!(store.runs(&RunFilter::default()).await.unwrap(), []);
+    assert_eq!(store.scopes().await.unwrap(), []);
+    assert_eq!(store.commits(&CommitFilter::default()).await.unwrap(), []);
+    assert_eq!(store.overview(&overview()).await.unwrap(), []);
+    assert_eq!(store.series(&history_of("local")).await.unwrap(), Default::default());
+}
+
+/// What breaks the contract is refused with the reason, and nothing of it is kept.
+pub async fn invalid_records_are_refused(store: &dyn Store) {
+    type Spoil = fn(&mut RunRecord);
+    let rows: [(Spoil, &str); 8] = [
+        (|r| r.schema = SCHEMA + 1, "its schema is"),
+        (|r| r.scenario.clear(), "`scenario` is empty"),
+        (|r| r.seed = 1 << 53, "larger than 2^53 - 1"),
+        (|r| r.ended_ms = r.started_ms - 5, "it ends 5 ms before it starts"),
+        (|r| r.samples[0].value = f64::NAN, "`goodput` holds a value that is not finite"),
+        (|r| r.series[1].values[0] = f64::INFINITY, "`wire` holds a value that is not finite"),
+        (|r| r.samples.push(r.samples[0].clone()), "`goodput` is there twice"),
+        (|r| r.outcome = Outcome::TimedOut, "its outcome is `timed_out`, yet it gives no reason"),
+    ];
+    for (spoil, expect) in rows {
+        let mut run = sample::run(REFERENCE);
+        spoil(&mut run);
+        let error = store.insert_run(&run).await.unwrap_err();
+        let InsertError::Invalid { problem, .. } = error else { panic!("{error:?} for {expect}") };
+        assert!(problem.to_string().contains(expect), "{problem} should contain {expect}");
+    }
+    assert_eq!(store.runs(&RunFilter::default()).await.unwrap(), []);
+}
+
+/// Each filter narrows, the limit counts from the newest.
+pub async fn runs_are_filtered_and_newest_first(store: &dyn Store) {
+    let history: Vec<RunRecord> = sample::history().into_iter().filter(|run| run.iteration == 0).collect();
+    insert(store, history.iter().rev().cloned()).await;
+    let expect = |keep: &dyn Fn(&RunRecord) -> bool, limit: usize| -> Vec<RunSummary> {
+        let mut runs: Vec<RunSummary> = history.iter().filter(|run| keep(run)).map(RunSummary::of).collect::<Vec<_>>();
+        runs.sort_by_key(|run| std::cmp::Reverse(run.started_ms));
+        runs.truncate(limit);
+        runs
+    };
+    let all = RunFilter { limit: 1000, ..RunFilter::default() };
+    assert_eq!(store.runs(&all).await.unwrap(), expect(&|_| true, 1000));
+    assert_eq!(store.runs(&RunFilter { limit: 3, ..all.clone() }).await.unwrap(), expect(&|_| true, 3));
+    let filter = RunFilter { scenario: Some("dsl".into()), subject: Some("curl".into()), ..all.clone() };
+    assert_eq!(store.runs(&filter).await.unwrap(), expect(&|run| run.scenario == "dsl" && run.subject == "curl", 1000));
+    let filter = RunFilter { commit: Some(sample::sha(4)), ..all.clone() };
+    assert_eq!(store.runs(&filter).await.unwrap(), expect(&|run| run.commit == Some(sample::sha(4)), 1000));
+    let filter = RunFilter { outcome: Some(Outcome::SubjectFailed), ..all.clone() };
+    assert_eq!(store.runs(&filter).await.unwrap(), expect(&|run| run.outcome == Outcome::SubjectFailed, 1000));
+    let filter = RunFilter { project: Some("other".into()), ..all };
+    assert_eq!(store.runs(&filter).await.unwrap(), []);
+}
+
+/// Two projects and two machines are three scopes here; no query mixes them when narrowed.
+pub async fn scopes_are_told_apart(store: &dyn Store) {
+    let here = sample::run(REFERENCE);
+    let mut elsewhere = sample::run(Shape { iteration: 1, ..REFERENCE });
+    elsewhere.host.fingerprint = "other machine".into();
+    let mut other = sample::run(Shape { iteration: 2, ..REFERENCE });
+    other.project = "other".into();
+    insert(store, [here.clone(), elsewhere.clone(), other.clone()]).await;
+
+    let scopes = store.scopes().await.unwrap();
+    let names: Vec<(&str, &str, u64)> =
+        scopes.iter().map(|scope| (scope.project.as_str(), scope.host.as_str(), scope.runs)).collect();
+    let host = here.host.fingerprint.as_str();
+    assert_eq!(names, [("other", host, 1), ("longhaul", "other machine", 1), ("longhaul", host, 1)]);
+
+    let query = SeriesQuery {
+        project: Some("longhaul".into()),
+        host: Some(host.into()),
+        metric: Some("goodput".into()),
+        ..history_of(&here.scenario)
+    };
+    let set = store.series(&query).await.unwrap();
+    assert_eq!(set.series.len(), 1);
+    assert_eq!(set.series[0].points[0].values.len(), 1);
+    assert_eq!(store.series(&history_of(&here.scenario)).await.unwrap().series.len(), here.samples.len() * 3);
+    let query = OverviewQuery { host: Some("other machine".into()), ..overview() };
+    let rows = store.overview(&query).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.latest.id.as_str()).collect::<Vec<_>>(), [elsewhere.id.as_str()]);
+    assert_eq!(store.overview(&overview()).await.unwrap().len(), 3);
+}
+
+/// Commits come newest first by author date, whatever the order of their measurement; a dirty tree is its own entry.
+pub async fn commits_are_ordered_by_author_date(store: &dyn Store) {
+    let mut dirty = sample::run(Shape { commit: 2, iteration: 1, ..REFERENCE });
+    dirty.commit_detail.as_mut().unwrap().dirty = true;
+    let at = |commit| sample::run(Shape { commit, ..REFERENCE });
+    insert(store, [at(3), at(0), dirty, at(2)]).await;
+    let filter = CommitFilter { project: Some("longhaul".into()), limit: 3 };
+    let commits = store.commits(&filter).await.unwrap();
+    let got: Vec<(Option<String>, bool)> = commits.iter().map(|c| (c.sha.clone(), c.dirty)).collect();
+    let sha = |n| Some(sample::sha(n));
+    assert_eq!(got, [(sha(3), false), (sha(2), true), (sha(2), false)]);
+    let detail = at(3).commit_detail.unwrap();
+    assert_eq!(commits[0].summary.as_deref(), Some(detail.summary.as_str()));
+    assert_eq!(commits[0].authored_ms, Some(detail.authored_ms));
+    assert_eq!(commits[0].branch, detail.branch);
+    assert_eq!(commits[0].first_run_ms, at(3).started_ms);
+}
+
+/// One row per scenario × subject: the newest run, how its commit fared, medians oldest first.
+pub async fn the_overview_shows_the_newest(store: &dyn Store) {
+    let history = sample::history();
+    insert(store, history.iter().cloned()).await;
+    let rows = store.overview(&OverviewQuery { recent: 5, ..overview() }).await.unwrap();
+    assert_eq!(rows.len(), NETWORKS.len() * 2);
+    assert!(rows.is_sorted_by_key(|row| (row.scenario.clone(), row.subject.clone())));
+
+    let row = rows.iter().find(|row| row.scenario == "lossy-1pct" && row.subject == "reference").unwrap();
+    let of_row = |run: &&RunRecord| run.scenario == row.scenario && run.subject == row.subject;
+    let newest = history.iter().filter(of_row).max_by_key(|run| run.started_ms).unwrap();
+    assert_eq!(row.latest, RunSummary::of(newest));
+    assert_eq!(row.scenario_words, newest.scenario_words);
+    assert_eq!(row.tally, Tally { ok: 2, ..Tally::default() });
+    let shas: Vec<Option<String>> = row.recent.iter().map(|recent| recent.commit.clone()).collect();
+    assert_eq!(shas, (7..12).map(|n| Some(sample::sha(n))).collect::<Vec<_>>());
+    let values: Vec<f64> = history
+        .iter()
+        .filter(of_row)
+        .filter(|run| run.commit == Some(sample::sha(11)))
+        .filter_map(|run| run.value("goodput", None))
+        .collect();
+    let last = row.recent.last().unwrap();
+    assert_eq!((last.n, last.median), (2, (values[0] + values[1]) / 2.0));
+}
+
+/// A failed or untrusted run is listed and counted; no median, point or sparkline knows it.
+pub async fn failures_never_become_numbers(store: &dyn Store) {
+    let mut untrusted = sample::run(Shape { iteration: 1, ..REFERENCE });
+    untrusted.outcome = Outcome::Untrusted;
+    untrusted.reason = Some("too late".into());
+    let failed = sample::failed(Shape { iteration: 2, ..REFERENCE }, Outcome::SubjectFailed, "exited with 1", "");
+    let setup = sample::failed(Shape { iteration: 3, ..REFERENCE }, Outcome::SetupFailed, "no such file", "");
+    let ok = sample::run(REFERENCE);
+    insert(store, [ok.clone(), untrusted, failed, setup.clone()]).await;
+    let rows = store.overview(&overview()).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].tally, Tally { ok: 1, failed: 1, untrusted: 1, setup_failed: 1 });
+    assert_eq!(rows[0].latest.id, setup.id);
+    assert_eq!(rows[0].latest.reason.as_deref(), Some("no such file"));
+    assert_eq!(rows[0].recent.len(), 1);
+    assert_eq!(rows[0].recent[0].n, 1);
+    let set = store.series(&history_of(&ok.scenario)).await.unwrap();
+    assert!(set.series.iter().flat_map(|s| &s.points).flat_map(|p| &p.values).all(|value| value.run == ok.id));
+}
+
+/// Points follow the commits' order; values, median, extremes and run ids are those of the runs.
+pub async fn series_follow_the_commits(store: &dyn Store) {
+    let at = |commit, iteration| sample::run(Shape { commit, iteration, ..REFERENCE });
+    let runs = [at(2, 0), at(0, 0), at(0, 1), at(0, 2), at(1, 0)];
+    insert(store, runs.clone()).await;
+    let query = SeriesQuery { metric: Some("goodput".into()), ..history_of(&runs[0].scenario) };
+    let set = store.series(&query).await.unwrap();
+    let shas: Vec<Option<String>> = set.commits.iter().map(|commit| commit.sha.clone()).collect();
+    assert_eq!(shas, [0, 1, 2].map(|n| Some(sample::sha(n))));
+    assert_eq!(set.series.len(), 1);
+    let points = &set.series[0].points;
+    assert_eq!(points.iter().map(|point| point.commit).collect::<Vec<_>>(), [0, 1, 2]);
+    let mut values: Vec<f64> = runs[1..4].iter().filter_map(|run| run.value("goodput", None)).collect();
+    assert_eq!(points[0].values.iter().map(|v| v.value).collect::<Vec<_>>(), values);
+    assert_eq!(points[0].values[1].run, runs[2].id);
+    values.sort_by(f64::total_cmp);
+    assert_eq!((points[0].min, points[0].median, points[0].max), (values[0], values[1], values[2]));
+
+    let newest = store.series(&SeriesQuery { commits: 1, ..query.clone() }).await.unwrap();
+    assert_eq!(newest.commits.len(), 1);
+    assert_eq!(newest.commits[0].sha, Some(sample::sha(2)));
+    assert_eq!(newest.series[0].points.len(), 1);
+    let nobody = SeriesQuery { subject: Some("nobody".into()), ..query };
+    assert_eq!(store.series(&nobody).await.unwrap(), Default::default());
+    let all = store.series(&history_of(&runs[0].scenario)).await.unwrap();
+    assert_eq!(all.series.len(), runs[0].samples.len());
+    let sides: Vec<Option<&str>> =
+        all.series.iter().filter(|s| s.metric == "cpu_seconds").map(|s| s.peer.as_deref()).collect();
+    assert_eq!(sides, [Some("fetcher"), Some("provider")]);
+}
+
+/// A new scenario hash is never pooled with the old one, not even on the same commit.
+pub async fn a_changed_scenario_is_another_point(store: &dyn Store) {
+    let old = sample::run(REFERENCE);
+    let mut new = sample::run(Shape { iteration: 1, ..REFERENCE });
+    new.scenario_hash = "f".repeat(64);
+    insert(store, [old.clone(), new.clone()]).await;
+    let query = SeriesQuery { metric: Some("goodput".into()), ..history_of(&old.scenario) };
+    let set = store.series(&query).await.unwrap();
+    assert_eq!(set.series.len(), 1);
+    let hashes: Vec<&str> = set.series[0].points.iter().map(|point| point.scenario_hash.as_str()).collect();
+    assert_eq!(hashes, [old.scenario_hash.as_str(), new.scenario_hash.as_str()]);
+    let rows = store.overview(&overview()).await.unwrap();
+    assert_eq!(rows[0].recent.len(), 1, "only the newest run's scenario hash");
+    assert_eq!(Some(rows[0].recent[0].median), new.value("goodput", None));
+}
+
+/// Quotes, control characters and statements in any text are stored and found like any other.
+pub async fn hostile_text_is_only_text(store: &dyn Store) {
+    let hostile = "'; DROP TABLE runs; -- \"<script>alert(1)</script>\u{0}\u{202e}%_\\";
+    let mut run = sample::run(REFERENCE);
+    run.project = hostile.into();
+    run.scenario = hostile.into();
+    run.subject = hostile.into();
+    run.scenario_words = hostile.into();
+    run.commit_detail.as_mut().unwrap().summary = hostile.into();
+    run.processes[0].stderr_tail = hostile.into();
+    insert(store, [run.clone(), sample::run(Shape { iteration: 1, ..REFERENCE })]).await;
+    assert_eq!(store.run(&run.id).await.unwrap(), Some(run.clone()));
+    let filter = RunFilter { scenario: Some(hostile.into()), subject: Some(hostile.into()), ..RunFilter::default() };
+    assert_eq!(store.runs(&filter).await.unwrap(), [RunSummary::of(&run)]);
+    assert_eq!(store.series(&history_of(hostile)).await.unwrap().series.len(), run.samples.len());
+}
+
+/// Outside a git repository there is no commit; the runs share one nameless entry.
+pub async fn runs_without_a_commit_are_kept(store: &dyn Store) {
+    let nameless = |iteration| {
+        let mut run = sample::run(Shape { iteration, ..REFERENCE });
+        run.commit = None;
+        run.commit_detail = None;
+        run
+    };
+    insert(store, [nameless(0), nameless(1)]).await;
+    let commits = store.commits(&CommitFilter::default()).await.unwrap();
+    assert_eq!(commits.len(), 1);
+    assert_eq!((commits[0].sha.as_deref(), commits[0].authored_ms), (None, None));
+    assert_eq!(commits[0].first_run_ms, nameless(0).started_ms);
+    let rows = store.overview(&overview()).await.unwrap();
+    assert_eq!(rows[0].latest.commit, None);
+    assert_eq!(rows[0].recent[0].n, 2);
+}

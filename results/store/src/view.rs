@@ -1,0 +1,363 @@
+//! What readers ask for and what they get.
+
+use longhaul_record::{Outcome, PathCheck, RunRecord, Trigger};
+
+/// Whether an insert added something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inserted {
+    /// The run was not there before.
+    New,
+    /// A run of this id was there; nothing changed.
+    Known,
+}
+
+/// A project measured on one machine. Numbers of different scopes are never compared with each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// Name of the project.
+    pub project: String,
+    /// Fingerprint of the host.
+    pub host: String,
+    /// The host's processor, for people.
+    pub cpu: String,
+    /// Start of the newest run, in milliseconds since 1970.
+    pub last_run_ms: i64,
+    /// How many runs there are.
+    pub runs: u64,
+}
+
+/// A measured state of the code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// Name of the project.
+    pub project: String,
+    /// Full hash; absent for runs outside a git repository, which share one entry.
+    pub sha: Option<String>,
+    /// Whether the tree differed from the commit. Such runs are an entry of their own.
+    pub dirty: bool,
+    /// Author date, in milliseconds since 1970.
+    pub authored_ms: Option<i64>,
+    /// Branch that was checked out at the first run.
+    pub branch: Option<String>,
+    /// First line of the message. Untrusted text.
+    pub summary: Option<String>,
+    /// Start of its first run, in milliseconds since 1970.
+    pub first_run_ms: i64,
+}
+
+impl Commit {
+    /// Where the commit stands in time: author date, else first run; then first run; then hash, so that the order is
+    /// total.
+    pub fn order(&self) -> (i64, i64, Option<&str>, bool) {
+        (self.authored_ms.unwrap_or(self.first_run_ms), self.first_run_ms, self.sha.as_deref(), self.dirty)
+    }
+
+    /// Sorts newest first.
+    pub fn sort_newest_first(commits: &mut [Commit]) {
+        commits.sort_by(|a, b| b.order().cmp(&a.order()));
+    }
+
+    /// Whether a run belongs to this commit.
+    pub fn is_of(&self, run: &RunSummary) -> bool {
+        self.sha == run.commit && self.dirty == run.dirty && self.project == run.project
+    }
+}
+
+/// Which runs to list. The default lists the newest 100 of all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFilter {
+    /// Only of this project.
+    pub project: Option<String>,
+    /// Only from the machine of this fingerprint.
+    pub host: Option<String>,
+    /// Only of this scenario.
+    pub scenario: Option<String>,
+    /// Only of this subject.
+    pub subject: Option<String>,
+    /// Only of this commit (full hash), dirty or not.
+    pub commit: Option<String>,
+    /// Only with this outcome.
+    pub outcome: Option<Outcome>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+impl Default for RunFilter {
+    fn default() -> RunFilter {
+        RunFilter { project: None, host: None, scenario: None, subject: None, commit: None, outcome: None, limit: 100 }
+    }
+}
+
+/// Which commits to list. The default lists the newest 100 of all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitFilter {
+    /// Only of this project.
+    pub project: Option<String>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+impl Default for CommitFilter {
+    fn default() -> CommitFilter {
+        CommitFilter { project: None, limit: 100 }
+    }
+}
+
+/// A run without its bulk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunSummary {
+    /// The run's id.
+    pub id: String,
+    /// Name of the project.
+    pub project: String,
+    /// Full hash of the commit, if any.
+    pub commit: Option<String>,
+    /// Whether the tree differed from it.
+    pub dirty: bool,
+    /// First line of the commit's message. Untrusted text.
+    pub commit_summary: Option<String>,
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Hash of its resolved form.
+    pub scenario_hash: String,
+    /// Name of the subject.
+    pub subject: String,
+    /// Fingerprint of the machine.
+    pub host: String,
+    /// Seed of the network.
+    pub seed: u64,
+    /// Repetition within its command.
+    pub iteration: u32,
+    /// Start, in milliseconds since 1970.
+    pub started_ms: i64,
+    /// End, in the same unit.
+    pub ended_ms: i64,
+    /// What asked for it.
+    pub trigger: Trigger,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why it is not `ok`. Untrusted text.
+    pub reason: Option<String>,
+    /// The proof in brief.
+    pub evidence: Evidence,
+}
+
+impl RunSummary {
+    /// The summary of a whole record.
+    pub fn of(run: &RunRecord) -> RunSummary {
+        RunSummary {
+            id: run.id.clone(),
+            project: run.project.clone(),
+            commit: run.commit.clone(),
+            dirty: run.commit_detail.as_ref().is_some_and(|detail| detail.dirty),
+            commit_summary: run.commit_detail.as_ref().map(|detail| detail.summary.clone()),
+            scenario: run.scenario.clone(),
+            scenario_hash: run.scenario_hash.clone(),
+            subject: run.subject.clone(),
+            host: run.host.fingerprint.clone(),
+            seed: run.seed,
+            iteration: run.iteration,
+            started_ms: run.started_ms,
+            ended_ms: run.ended_ms,
+            trigger: run.trigger,
+            outcome: run.outcome,
+            reason: run.reason.clone(),
+            evidence: Evidence::of(run),
+        }
+    }
+}
+
+/// The proof of a run in four numbers, kept beside it so that a page about many runs need not open each record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Directions probed before the run.
+    pub paths: u32,
+    /// The largest error of a median one-way delay, in nanoseconds; jitter is not counted as error.
+    pub delay_error_ns: u64,
+    /// Lateness of the emulator at the 99th percentile, in nanoseconds.
+    pub lateness_p99_ns: u64,
+    /// Packets the emulator lost although the scenario did not.
+    pub unintended_drops: u64,
+}
+
+impl Evidence {
+    /// The proof of `run`.
+    pub fn of(run: &RunRecord) -> Evidence {
+        let error = |check: &PathCheck| {
+            let delay = &check.delay;
+            let upper = delay.asked_ns.saturating_add(delay.jitter_ns);
+            delay.asked_ns.saturating_sub(delay.median_ns).max(delay.median_ns.saturating_sub(upper))
+        };
+        Evidence {
+            paths: u32::try_from(run.calibration.paths.len()).unwrap_or(u32::MAX),
+            delay_error_ns: run.calibration.paths.iter().map(error).max().unwrap_or(0),
+            lateness_p99_ns: run.fidelity.lateness_p99_ns,
+            unintended_drops: run.fidelity.unintended_drops.values().fold(0, |sum, n| sum.saturating_add(*n)),
+        }
+    }
+}
+
+/// What an overview shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverviewQuery {
+    /// Only of this project.
+    pub project: Option<String>,
+    /// Only from the machine of this fingerprint.
+    pub host: Option<String>,
+    /// The metric of the medians, without a peer.
+    pub metric: String,
+    /// At most this many medians per row.
+    pub recent: u32,
+}
+
+/// One scenario × subject.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OverviewRow {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// The scenario in one sentence, as of the newest run.
+    pub scenario_words: String,
+    /// Name of the subject.
+    pub subject: String,
+    /// The newest run by start time.
+    pub latest: RunSummary,
+    /// How the runs of the newest run's commit ended.
+    pub tally: Tally,
+    /// Medians per commit under the newest run's scenario hash, oldest first. Only `ok` runs count.
+    pub recent: Vec<Recent>,
+}
+
+/// How many runs ended how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// `ok`.
+    pub ok: u64,
+    /// `subject_failed` and `timed_out`: the subject's fault.
+    pub failed: u64,
+    /// `untrusted`: the network's or the machine's fault.
+    pub untrusted: u64,
+    /// `setup_failed`: the run never began.
+    pub setup_failed: u64,
+}
+
+impl Tally {
+    /// Counts `n` runs that ended with `outcome`.
+    pub fn add(&mut self, outcome: Outcome, n: u64) {
+        match outcome {
+            Outcome::Ok => self.ok += n,
+            Outcome::SubjectFailed | Outcome::TimedOut => self.failed += n,
+            Outcome::Untrusted => self.untrusted += n,
+            Outcome::SetupFailed => self.setup_failed += n,
+        }
+    }
+
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.ok + self.failed + self.untrusted + self.setup_failed
+    }
+}
+
+/// The median of one commit, for a sparkline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recent {
+    /// Full hash, if any.
+    pub commit: Option<String>,
+    /// Whether the tree differed from it.
+    pub dirty: bool,
+    /// How many runs it is of.
+    pub n: u64,
+    /// The median.
+    pub median: f64,
+}
+
+/// Which history to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeriesQuery {
+    /// The scenario.
+    pub scenario: String,
+    /// Only of this project.
+    pub project: Option<String>,
+    /// Only from the machine of this fingerprint.
+    pub host: Option<String>,
+    /// Only of this subject.
+    pub subject: Option<String>,
+    /// Only this metric.
+    pub metric: Option<String>,
+    /// The newest this many commits.
+    pub commits: u32,
+}
+
+/// The history of a scenario.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SeriesSet {
+    /// The commits on which anything of it was measured, oldest first: the shared horizontal axis.
+    pub commits: Vec<Commit>,
+    /// Ordered by metric, subject, peer, project, host.
+    pub series: Vec<MetricSeries>,
+}
+
+/// One metric of one subject on one machine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricSeries {
+    /// Name of the project.
+    pub project: String,
+    /// Fingerprint of the machine.
+    pub host: String,
+    /// Name of the subject.
+    pub subject: String,
+    /// Metric id.
+    pub metric: String,
+    /// Which side, where the metric has one for each.
+    pub peer: Option<String>,
+    /// Oldest commit first; two points of one commit differ in their scenario hash.
+    pub points: Vec<CommitPoint>,
+}
+
+/// Everything measured of one series on one commit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommitPoint {
+    /// Index into [`SeriesSet::commits`].
+    pub commit: usize,
+    /// Hash of the scenario's resolved form: a new one starts a new series.
+    pub scenario_hash: String,
+    /// The runs, in the order they were recorded.
+    pub values: Vec<RunValue>,
+    /// Their median.
+    pub median: f64,
+    /// The smallest.
+    pub min: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+/// One run's value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunValue {
+    /// The run's id.
+    pub run: String,
+    /// The value in the metric's unit.
+    pub value: f64,
+}
+
+impl SeriesSet {
+    /// Brings commits and series into their promised order. Backends call it last, so that the order is one
+    /// decision.
+    pub fn sort(&mut self) {
+        let mut order: Vec<usize> = (0..self.commits.len()).collect();
+        order.sort_by(|&a, &b| self.commits[a].order().cmp(&self.commits[b].order()));
+        let mut place = vec![0; order.len()];
+        for (new, &old) in order.iter().enumerate() {
+            place[old] = new;
+        }
+        self.commits = order.iter().map(|&old| self.commits[old].clone()).collect();
+        for series in &mut self.series {
+            for point in &mut series.points {
+                point.commit = place[point.commit];
+            }
+            series.points.sort_by(|a, b| (a.commit, &a.scenario_hash).cmp(&(b.commit, &b.scenario_hash)));
+        }
+        let key =
+            |s: &MetricSeries| (s.metric.clone(), s.subject.clone(), s.peer.clone(), s.project.clone(), s.host.clone());
+        self.series.sort_by_cached_key(key);
+    }
+}
