@@ -1,0 +1,138 @@
+//! Subject-protocol events on standard output, at a bounded rate.
+//!
+//! A fetch prints a handful of events and one `progress` each 50 ms: never one per packet or per chunk. Nothing else
+//! may write to standard output, or the runner would take it for an event.
+
+use std::io::Write;
+use std::time::Duration;
+
+use longhaul_record::Event;
+
+use crate::clock::Clock;
+
+/// Time between two `progress` events.
+pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The longest message of an `error` event, in bytes: far below what the runner refuses.
+const MAX_MESSAGE_BYTES: usize = 4096;
+
+/// Standard output no longer takes events.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write an event to standard output")]
+pub struct EmitError(#[from] std::io::Error);
+
+/// Writes events, each with the seconds since process start.
+#[derive(Debug)]
+pub struct Emitter<W: Write> {
+    clock: Clock,
+    out: W,
+    next_progress: Duration,
+}
+
+impl Emitter<std::io::Stdout> {
+    /// An emitter on standard output.
+    pub fn stdout(clock: Clock) -> Self {
+        Emitter::new(clock, std::io::stdout())
+    }
+}
+
+impl<W: Write> Emitter<W> {
+    /// An emitter on any writer.
+    pub fn new(clock: Clock, out: W) -> Self {
+        Emitter { clock, out, next_progress: Duration::ZERO }
+    }
+
+    /// The clock behind `t`.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// The provider can be fetched from.
+    pub fn ready(&mut self, ticket: Option<String>, import: Option<Duration>) -> Result<(), EmitError> {
+        let t = self.now();
+        self.write(&Event::Ready { t, ticket, import_seconds: import.map(crate::clock::seconds) })
+    }
+
+    /// The handshake is complete.
+    pub fn connected(&mut self) -> Result<(), EmitError> {
+        let t = self.now();
+        self.write(&Event::Connected { t })
+    }
+
+    /// The path in use. There is only the direct one until relays exist.
+    pub fn path(&mut self, remote: std::net::SocketAddr) -> Result<(), EmitError> {
+        let t = self.now();
+        self.write(&Event::Path { t, kind: "direct".into(), remote: remote.to_string() })
+    }
+
+    /// The first byte of the payload's stream arrived.
+    pub fn first_byte(&mut self) -> Result<(), EmitError> {
+        let t = self.now();
+        self.write(&Event::FirstByte { t })
+    }
+
+    /// Reports `bytes` unless the last report is younger than [`PROGRESS_INTERVAL`].
+    pub fn progress(&mut self, bytes: u64) -> Result<(), EmitError> {
+        let now = self.clock.elapsed();
+        if now < self.next_progress {
+            return Ok(());
+        }
+        self.next_progress = now + PROGRESS_INTERVAL;
+        self.write(&Event::Progress { t: Some(crate::clock::seconds(now)), bytes })
+    }
+
+    /// Everything is verified and written.
+    pub fn done(&mut self, bytes: u64) -> Result<(), EmitError> {
+        let t = self.now();
+        self.write(&Event::Done { t, bytes })
+    }
+
+    /// The transfer failed.
+    pub fn error(&mut self, message: &str) -> Result<(), EmitError> {
+        let t = self.now();
+        let message = truncate(message, MAX_MESSAGE_BYTES).to_owned();
+        self.write(&Event::Error { t, message })
+    }
+
+    fn now(&self) -> Option<f64> {
+        Some(self.clock.seconds())
+    }
+
+    fn write(&mut self, event: &Event) -> Result<(), EmitError> {
+        // One write per line, so that a reader never sees half an event.
+        let mut line = event.to_line();
+        line.push('\n');
+        self.out.write_all(line.as_bytes())?;
+        Ok(self.out.flush()?)
+    }
+}
+
+/// The longest prefix of at most `bytes` bytes that ends between two characters.
+pub fn truncate(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_bounded_however_often_it_is_reported() {
+        let mut out = Vec::new();
+        let mut emitter = Emitter::new(Clock::start(), &mut out);
+        for bytes in 0..100_000 {
+            emitter.progress(bytes).unwrap();
+        }
+        let allowed = 1 + emitter.clock().elapsed().as_millis() / PROGRESS_INTERVAL.as_millis();
+        let lines = String::from_utf8(out).unwrap().lines().count();
+        assert!(lines >= 1 && lines as u128 <= allowed, "{lines} lines, {allowed} allowed");
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        let mut out = Vec::new();
+        Emitter::new(Clock::start(), &mut out).error(&"ä".repeat(100_000)).unwrap();
+        let line = String::from_utf8(out).unwrap();
+        assert!(Event::parse(line.trim_end()).is_ok() && line.len() < 5000, "{} bytes", line.len());
+    }
+}

@@ -1,0 +1,155 @@
+//! Where in a blob each file lies.
+//!
+//! A provider needs it to read, both sides need it to say which file an error is about.
+
+use std::ops::Range;
+
+use crate::manifest::{EntryKind, Manifest};
+
+/// The files of a blob, in order. Empty files have no place in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    manifest_bytes: u64,
+    files: Vec<Span>,
+}
+
+/// One file's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// Path below the root; for the blob of a single file, its name.
+    pub path: Box<str>,
+    /// Where the file begins in the blob.
+    pub start: u64,
+    /// Length in bytes, at least 1.
+    pub bytes: u64,
+}
+
+/// What lies at an offset of the blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The manifest.
+    Manifest,
+    /// A file.
+    File {
+        /// Index among [`Layout::files`].
+        index: usize,
+        /// Offset within the file.
+        offset: u64,
+    },
+    /// Nothing: the blob is shorter.
+    End,
+}
+
+impl Layout {
+    /// The layout of a single file's blob.
+    pub fn of_file(name: &str, bytes: u64) -> Layout {
+        let span = Span { path: name.into(), start: 0, bytes };
+        Layout { manifest_bytes: 0, files: if bytes > 0 { vec![span] } else { Vec::new() } }
+    }
+
+    /// The layout of a tree's blob, whose manifest has `manifest_bytes` bytes with its header.
+    pub fn of_tree(manifest: &Manifest, manifest_bytes: u64) -> Layout {
+        let mut start = manifest_bytes;
+        let mut files = Vec::new();
+        for entry in manifest.entries() {
+            if let EntryKind::File { bytes: bytes @ 1.. } = entry.kind {
+                files.push(Span { path: entry.path.clone(), start, bytes });
+                start += bytes;
+            }
+        }
+        Layout { manifest_bytes, files }
+    }
+
+    /// The files in order.
+    pub fn files(&self) -> &[Span] {
+        &self.files
+    }
+
+    /// Length of the manifest in bytes, with its header; 0 for a single file.
+    pub fn manifest_bytes(&self) -> u64 {
+        self.manifest_bytes
+    }
+
+    /// What lies at `offset`.
+    pub fn locate(&self, offset: u64) -> Place {
+        if offset < self.manifest_bytes {
+            return Place::Manifest;
+        }
+        let after = self.files.partition_point(|span| span.start <= offset);
+        match after.checked_sub(1).map(|index| (index, &self.files[index])) {
+            Some((index, span)) if offset - span.start < span.bytes => {
+                Place::File { index, offset: offset - span.start }
+            }
+            _ => Place::End,
+        }
+    }
+
+    /// Names what a range of the blob holds: `a/b bytes 0..10 and c bytes 0..6`, the first files only.
+    pub fn describe(&self, range: Range<u64>) -> String {
+        const NAMED: usize = 3;
+        let mut parts = Vec::new();
+        let mut offset = range.start;
+        while offset < range.end && parts.len() <= NAMED {
+            let (text, end) = match self.locate(offset) {
+                Place::Manifest => ("the manifest".to_owned(), self.manifest_bytes),
+                Place::End => break,
+                Place::File { index, offset: from } => {
+                    let span = &self.files[index];
+                    let end = (span.start + span.bytes).min(range.end);
+                    (format!("{} bytes {from}..{}", span.path, end - span.start), end)
+                }
+            };
+            parts.push(text);
+            offset = end;
+        }
+        if parts.len() > NAMED {
+            parts[NAMED] = "more files".into();
+        }
+        if parts.is_empty() { "nothing".into() } else { parts.join(" and ") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::Entry;
+
+    fn tree() -> Layout {
+        let file = |path: &str, bytes| Entry { path: path.into(), kind: EntryKind::File { bytes } };
+        let files = ["a", "b", "c", "d", "e"].map(|path| file(path, if path == "b" { 0 } else { 10 }));
+        Layout::of_tree(&Manifest::new(files.to_vec()).unwrap(), 100)
+    }
+
+    #[test]
+    fn offsets_are_located() {
+        let rows = [
+            (0, Place::Manifest),
+            (99, Place::Manifest),
+            (100, Place::File { index: 0, offset: 0 }),
+            (109, Place::File { index: 0, offset: 9 }),
+            (110, Place::File { index: 1, offset: 0 }),
+            (139, Place::File { index: 3, offset: 9 }),
+            (140, Place::End),
+            (u64::MAX, Place::End),
+        ];
+        for (offset, expect) in rows {
+            assert_eq!(tree().locate(offset), expect, "{offset}");
+        }
+        assert_eq!(Layout::of_file("x", 0).locate(0), Place::End);
+        assert_eq!(Layout::of_file("x", 1).locate(0), Place::File { index: 0, offset: 0 });
+    }
+
+    #[test]
+    fn ranges_are_named() {
+        let rows = [
+            (0..50, "the manifest"),
+            (90..105, "the manifest and a bytes 0..5"),
+            (105..115, "a bytes 5..10 and c bytes 0..5"),
+            (100..140, "a bytes 0..10 and c bytes 0..10 and d bytes 0..10 and more files"),
+            (140..150, "nothing"),
+        ];
+        for (range, expect) in rows {
+            assert_eq!(tree().describe(range.clone()), expect, "{range:?}");
+        }
+    }
+}

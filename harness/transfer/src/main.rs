@@ -1,0 +1,282 @@
+//! `longhaul-transfer`: the reference subject's command line.
+//!
+//! Standard output carries subject-protocol events and nothing else. Exit status: 0 done, 1 failed (one `error` event
+//! and one line on standard error say why), 2 wrong usage.
+
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand};
+use longhaul_record::text;
+use longhaul_transfer::clock::Clock;
+use longhaul_transfer::events::{EmitError, Emitter};
+use longhaul_transfer::fetch::{self, FetchError};
+use longhaul_transfer::http::{HttpError, HttpServer};
+use longhaul_transfer::payload::{ImportError, Payload, Symlinks};
+use longhaul_transfer::provide::{self, Service};
+use longhaul_transfer::quic::{self, EndpointError, Tuning};
+use longhaul_transfer::ticket::{Kind, MAX_BLOB_BYTES, PeerKey, Ticket};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A verified transfer over QUIC, the reference subject of longhaul, and its yardsticks.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Import a file or directory and serve it until stopped
+    Provide(ProvideArgs),
+    /// Fetch what a ticket names, verified
+    Fetch(FetchArgs),
+    /// Serve the files below a directory over plain HTTP/1.1 until stopped
+    Http(HttpArgs),
+    /// Serve bytes from memory: what QUIC alone can do
+    RawProvide(RawProvideArgs),
+    /// Fetch bytes and drop them: what QUIC alone can do
+    RawFetch(RawFetchArgs),
+}
+
+#[derive(Debug, Args)]
+struct ProvideArgs {
+    /// The file or directory to serve
+    #[arg(long, value_name = "PATH")]
+    payload: PathBuf,
+    /// What to do about symbolic links in a directory
+    #[arg(long, value_enum, default_value_t = Symlinks::Refuse)]
+    symlinks: Symlinks,
+    /// Send bytes without checking them first, to test fetchers
+    #[arg(long, hide = true)]
+    unchecked: bool,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Args)]
+struct RawProvideArgs {
+    /// How many bytes a fetcher gets
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=MAX_BLOB_BYTES))]
+    bytes: u64,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// The UDP address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: SocketAddr,
+    /// Also stop when standard input ends, so as not to outlive a parent
+    #[arg(long)]
+    until_stdin_closes: bool,
+    #[command(flatten)]
+    tuning: Tuning,
+}
+
+#[derive(Debug, Args)]
+struct HttpArgs {
+    /// The directory whose files are served
+    #[arg(long, value_name = "DIR")]
+    root: PathBuf,
+    /// The TCP address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: SocketAddr,
+    /// Also stop when standard input ends, so as not to outlive a parent
+    #[arg(long)]
+    until_stdin_closes: bool,
+}
+
+#[derive(Debug, Args)]
+struct FetchArgs {
+    /// Where the fetched file or directory shall be; it must not exist, or be an empty directory for a tree
+    #[arg(long, value_name = "PATH")]
+    out: PathBuf,
+    #[command(flatten)]
+    from: FromArgs,
+}
+
+#[derive(Debug, Args)]
+struct RawFetchArgs {
+    #[command(flatten)]
+    from: FromArgs,
+}
+
+#[derive(Debug, Args)]
+struct FromArgs {
+    /// The provider's address; without a port, the ticket's
+    #[arg(long, value_name = "ADDR[:PORT]")]
+    from: Remote,
+    /// The ticket from the provider's `ready` event
+    #[arg(long)]
+    ticket: Ticket,
+    #[command(flatten)]
+    tuning: Tuning,
+}
+
+/// An address whose port the ticket may supply.
+#[derive(Debug, Clone, Copy)]
+enum Remote {
+    Address(IpAddr),
+    Socket(SocketAddr),
+}
+
+impl FromStr for Remote {
+    type Err = std::net::AddrParseError;
+
+    fn from_str(text: &str) -> Result<Remote, Self::Err> {
+        text.parse().map(Remote::Address).or_else(|_| text.parse().map(Remote::Socket))
+    }
+}
+
+impl Remote {
+    fn resolve(self, ticket: &Ticket) -> SocketAddr {
+        match self {
+            Remote::Address(address) => (address, ticket.port).into(),
+            Remote::Socket(address) => address,
+        }
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error("cannot import the payload")]
+    Import(#[from] ImportError),
+    #[error("cannot serve")]
+    Listen(#[from] EndpointError),
+    #[error("cannot serve")]
+    Http(#[from] HttpError),
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error("cannot report")]
+    Emit(#[from] EmitError),
+    #[error("cannot start: {step}")]
+    Start {
+        step: &'static str,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("interrupted")]
+    Interrupted,
+}
+
+fn main() -> ExitCode {
+    let clock = Clock::start();
+    let cli = Cli::parse();
+    let mut events = Emitter::stdout(clock);
+    match run(cli.command, &mut events) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let message = text::chain(&error);
+            // Whoever closed our outputs does not want to know.
+            let _ = events.error(&message);
+            let _ = writeln!(std::io::stderr(), "longhaul-transfer: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Events = Emitter<std::io::Stdout>;
+
+fn run(command: Command, events: &mut Events) -> Result<(), CommandError> {
+    // One thread at each end: handing packets from thread to thread costs more than it gains, and varies more.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| CommandError::Start { step: "the runtime", source })?;
+    let _entered = runtime.enter();
+    match command {
+        Command::Provide(args) => {
+            let socket = quic::bind(args.serve.listen)?;
+            let before = events.clock().elapsed();
+            let payload = Payload::import(&args.payload, args.symlinks)?;
+            let import = events.clock().elapsed() - before;
+            let (kind, size, hash) = (payload.kind(), payload.outboard().size(), payload.outboard().hash());
+            let service = Service::Blob { payload, check: !args.unchecked };
+            let ticket = |key, port| Ticket { kind, size, hash, key, port };
+            runtime.block_on(serve(&args.serve, socket, service, ticket, Some(import), events))
+        }
+        Command::RawProvide(args) => {
+            let socket = quic::bind(args.serve.listen)?;
+            let hash = blake3::Hash::from_bytes([0; 32]);
+            let ticket = |key, port| Ticket { kind: Kind::Raw, size: args.bytes, hash, key, port };
+            runtime.block_on(serve(&args.serve, socket, Service::Raw, ticket, None, events))
+        }
+        Command::Http(args) => runtime.block_on(async {
+            let stop = stop_signal(args.until_stdin_closes)?;
+            let server = HttpServer::bind(&args.root, args.listen).await?;
+            events.ready(server.url(), None)?;
+            server.serve(stop).await;
+            Ok(())
+        }),
+        Command::Fetch(FetchArgs { out, from: FromArgs { from, ticket, tuning } }) => {
+            let remote = from.resolve(&ticket);
+            runtime.block_on(or_interrupted(fetch::fetch(remote, &ticket, &out, &tuning, events)))
+        }
+        Command::RawFetch(RawFetchArgs { from: FromArgs { from, ticket, tuning } }) => {
+            let remote = from.resolve(&ticket);
+            runtime.block_on(or_interrupted(fetch::fetch_raw(remote, &ticket, &tuning, events)))
+        }
+    }
+}
+
+async fn serve(
+    args: &ServeArgs,
+    socket: std::net::UdpSocket,
+    service: Service,
+    ticket: impl FnOnce(PeerKey, u16) -> Ticket,
+    import: Option<std::time::Duration>,
+    events: &mut Events,
+) -> Result<(), CommandError> {
+    let stop = stop_signal(args.until_stdin_closes)?;
+    let (endpoint, key) = quic::listen(socket, &args.tuning)?;
+    let port = endpoint.local_addr().map_err(EndpointError::Socket)?.port();
+    events.ready(Some(ticket(key, port).to_string()), import)?;
+    provide::serve(endpoint, service, events.clock(), stop).await;
+    Ok(())
+}
+
+/// Drops the fetch on a signal, which removes what it has not finished.
+async fn or_interrupted(fetch: impl Future<Output = Result<u64, FetchError>>) -> Result<(), CommandError> {
+    let stop = stop_signal(false)?;
+    tokio::select! {
+        biased;
+        result = fetch => result.map(drop).map_err(CommandError::Fetch),
+        () = stop => Err(CommandError::Interrupted),
+    }
+}
+
+/// Completes on SIGTERM, SIGINT and, if wanted, at the end of standard input.
+fn stop_signal(until_stdin_closes: bool) -> Result<impl Future<Output = ()>, CommandError> {
+    let error = |source| CommandError::Start { step: "the signal handlers", source };
+    let mut terminate = signal(SignalKind::terminate()).map_err(error)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(error)?;
+    let stdin = until_stdin_closes.then(|| {
+        let (sender, closed) = tokio::sync::oneshot::channel::<()>();
+        // A thread of its own: a pending read cannot be cancelled and must not keep the runtime from ending.
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            drop(sender);
+        });
+        closed
+    });
+    let stdin_closes = async {
+        match stdin {
+            Some(closed) => drop(closed.await),
+            None => std::future::pending().await,
+        }
+    };
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = stdin_closes => {}
+        }
+    })
+}

@@ -1,0 +1,220 @@
+//! Import: from a path on disk to a blob that can be served.
+//!
+//! The files stay where they are. Import walks them, reads them once to compute the hash tree, and later reads them
+//! again, group by group, while serving. What was changed on disk meanwhile is found by the [encoder](crate::verified).
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::layout::{Layout, Place};
+use crate::manifest::{Entry, EntryKind, Manifest, ManifestError};
+use crate::ticket::Kind;
+use crate::verified::{Outboard, Source};
+
+/// What to do about symbolic links in a tree. The manifest cannot carry them yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Symlinks {
+    /// Fail and name the first one.
+    Refuse,
+    /// Leave them out.
+    Skip,
+}
+
+/// A payload ready to be served.
+#[derive(Debug)]
+pub struct Payload {
+    kind: Kind,
+    root: PathBuf,
+    manifest: Vec<u8>,
+    layout: Layout,
+    outboard: Outboard,
+}
+
+/// Why a payload cannot be imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// A path cannot be looked at.
+    #[error("cannot look at {}", path.display())]
+    Look {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file cannot be read.
+    #[error("cannot read the payload")]
+    Read(#[from] ReadError),
+    /// Neither a file nor a directory.
+    #[error("{} is neither a file nor a directory", path.display())]
+    Special {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A symbolic link in a tree.
+    #[error("{} is a symbolic link, which cannot be sent yet; leave such links out with --symlinks skip", path.display())]
+    Symlink {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A name that is not UTF-8.
+    #[error("the name of {} is not UTF-8", path.display())]
+    Name {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A name the manifest does not take.
+    #[error("cannot list the files of {}", path.display())]
+    Manifest {
+        /// The tree's root.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: ManifestError,
+    },
+}
+
+/// Why a part of a payload cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} at offset {offset}")]
+pub struct ReadError {
+    /// The file, relative to the payload's root.
+    pub path: String,
+    /// Offset within the file.
+    pub offset: u64,
+    /// What the system said.
+    #[source]
+    pub source: io::Error,
+}
+
+impl Payload {
+    /// Walks and hashes what lies at `path`.
+    pub fn import(path: &Path, symlinks: Symlinks) -> Result<Payload, ImportError> {
+        // The path itself may be a link: the user named it.
+        let meta = fs::metadata(path).map_err(|source| ImportError::Look { path: path.into(), source })?;
+        let (kind, manifest, layout, size) = if meta.is_file() {
+            let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+            (Kind::File, Vec::new(), Layout::of_file(&name, meta.len()), meta.len())
+        } else if meta.is_dir() {
+            let mut entries = Vec::new();
+            walk(path, "", symlinks, &mut entries)?;
+            let manifest =
+                Manifest::new(entries).map_err(|source| ImportError::Manifest { path: path.into(), source })?;
+            let bytes = manifest.encode();
+            let layout = Layout::of_tree(&manifest, bytes.len() as u64);
+            let size = bytes.len() as u64 + manifest.content_bytes();
+            (Kind::Tree, bytes, layout, size)
+        } else {
+            return Err(ImportError::Special { path: path.into() });
+        };
+        let mut reader = Reader::new(path, &manifest, &layout);
+        let outboard = Outboard::of(&mut reader, size)?;
+        Ok(Payload { kind, root: path.into(), manifest, layout, outboard })
+    }
+
+    /// File or tree.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The hash tree.
+    pub fn outboard(&self) -> &Outboard {
+        &self.outboard
+    }
+
+    /// Which file lies where.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// A reader with a file handle of its own.
+    pub fn reader(&self) -> Reader<'_> {
+        Reader::new(&self.root, &self.manifest, &self.layout)
+    }
+}
+
+fn walk(directory: &Path, prefix: &str, symlinks: Symlinks, entries: &mut Vec<Entry>) -> Result<(), ImportError> {
+    let look = |source| ImportError::Look { path: directory.into(), source };
+    for item in fs::read_dir(directory).map_err(look)? {
+        let item = item.map_err(look)?;
+        let path = item.path();
+        let look = |source| ImportError::Look { path: path.clone(), source };
+        let kind = item.file_type().map_err(look)?;
+        let name = item.file_name().into_string().map_err(|_| ImportError::Name { path: path.clone() })?;
+        let relative = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
+        if kind.is_dir() {
+            entries.push(Entry { path: relative.as_str().into(), kind: EntryKind::Directory });
+            walk(&path, &relative, symlinks, entries)?;
+        } else if kind.is_file() {
+            let bytes = item.metadata().map_err(look)?.len();
+            entries.push(Entry { path: relative.into(), kind: EntryKind::File { bytes } });
+        } else if !kind.is_symlink() {
+            return Err(ImportError::Special { path });
+        } else if symlinks == Symlinks::Refuse {
+            return Err(ImportError::Symlink { path });
+        }
+    }
+    Ok(())
+}
+
+/// Reads a blob from the files it is made of. Keeps the current file open.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    root: &'a Path,
+    manifest: &'a [u8],
+    layout: &'a Layout,
+    open: Option<(usize, File)>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(root: &'a Path, manifest: &'a [u8], layout: &'a Layout) -> Self {
+        Reader { root, manifest, layout, open: None }
+    }
+
+    fn read_file(&mut self, index: usize, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        let span = &self.layout.files()[index];
+        let error = |source| ReadError { path: span.path.to_string(), offset, source };
+        if !matches!(self.open, Some((open, _)) if open == index) {
+            // Only a tree has a manifest; without one the root is the file itself.
+            let path = if self.manifest.is_empty() { self.root.into() } else { self.root.join(&*span.path) };
+            self.open = Some((index, File::open(path).map_err(error)?));
+        }
+        match &self.open {
+            Some((_, file)) => file.read_exact_at(buffer, offset).map_err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Source for Reader<'_> {
+    type Error = ReadError;
+
+    fn read_exact_at(&mut self, mut offset: u64, mut buffer: &mut [u8]) -> Result<(), ReadError> {
+        while !buffer.is_empty() {
+            let (part, rest) = match self.layout.locate(offset) {
+                Place::Manifest => {
+                    let manifest = &self.manifest[offset as usize..];
+                    let (part, rest) = buffer.split_at_mut(manifest.len().min(buffer.len()));
+                    part.copy_from_slice(&manifest[..part.len()]);
+                    (part.len(), rest)
+                }
+                Place::File { index, offset: within } => {
+                    let left = self.layout.files()[index].bytes - within;
+                    let length = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                    let (part, rest) = buffer.split_at_mut(length);
+                    self.read_file(index, within, part)?;
+                    (length, rest)
+                }
+                Place::End => {
+                    let source = io::ErrorKind::UnexpectedEof.into();
+                    return Err(ReadError { path: "beyond the last file".into(), offset, source });
+                }
+            };
+            offset += part as u64;
+            buffer = rest;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,270 @@
+//! The provider: serves one payload to any number of fetchers until it is told to stop.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use quinn::{Connection, ConnectionError, Endpoint, Incoming, RecvStream, SendStream, StoppedError, VarInt};
+use tokio::sync::{mpsc, watch};
+
+use crate::clock::Clock;
+use crate::events::truncate;
+use crate::frame::{Answer, FrameError, MAX_REQUEST_BYTES, Request};
+use crate::payload::{Payload, ReadError};
+use crate::pool::Pool;
+use crate::quic;
+use crate::raw;
+use crate::verified::{EncodeError, Encoder};
+use longhaul_record::text;
+
+/// Bytes encoded between two looks at the network: large enough that the step costs nothing, small enough for a
+/// processor's cache.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// Reset code of a stream that cannot go on. A unidirectional stream brings the reason as text for a person.
+pub const RESET_FAILED: VarInt = VarInt::from_u32(1);
+
+/// The longest reason in bytes.
+pub const MAX_REASON_BYTES: usize = 2000;
+
+/// How long a stopped provider goes on telling fetchers that it has stopped.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// What is served.
+#[derive(Debug)]
+pub enum Service {
+    /// A payload.
+    Blob {
+        /// The payload.
+        payload: Payload,
+        /// Whether each group is checked before it is sent. Off only to test fetchers.
+        check: bool,
+    },
+    /// The yardstick: bytes from memory.
+    Raw,
+}
+
+/// Why one fetcher was not served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The handshake failed.
+    #[error("no connection")]
+    Handshake(#[source] quinn::ConnectionError),
+    /// The request did not arrive.
+    #[error("the request did not arrive")]
+    Receive(#[from] quinn::ReadToEndError),
+    /// The request cannot be understood.
+    #[error("the request cannot be understood")]
+    Request(#[from] FrameError),
+    /// The fetcher went away.
+    #[error("the fetcher went away")]
+    Send(#[from] quinn::WriteError),
+    /// The fetcher went away before it had confirmed everything.
+    #[error("the fetcher went away")]
+    Gone(#[source] StoppedError),
+    /// This provider was told to stop.
+    #[error("the provider was stopped")]
+    Stopped,
+    /// The files are not what they were.
+    #[error("the payload changed on disk since import: {place}")]
+    Changed {
+        /// The file and offset.
+        place: String,
+    },
+    /// The files cannot be read any more.
+    #[error("the payload changed on disk since import")]
+    Unreadable(#[source] ReadError),
+}
+
+/// What a fetcher hears from a provider that is told to stop.
+const STOPPED: &[u8] = b"the provider was stopped";
+
+/// Serves until `stop` completes, then says goodbye to everybody.
+pub async fn serve(endpoint: Endpoint, service: Service, clock: Clock, stop: impl Future<Output = ()>) {
+    let log = Log { clock, next: Mutex::new((Duration::ZERO, 0)) };
+    let (stopping, stopped) = watch::channel(());
+    let (busy, mut idle) = mpsc::channel(1);
+    let shared = Shared { service: Arc::new(service), log: Arc::new(log), stopped, _busy: busy };
+    let accept = async {
+        while let Some(incoming) = endpoint.accept().await {
+            tokio::spawn(connection(incoming, shared.clone()));
+        }
+    };
+    tokio::select! {
+        () = accept => {}
+        () = stop => {}
+    }
+    // Fetchers are told on their streams, which is certain to arrive; the packet that closes a connection is not.
+    drop((stopping, shared));
+    let _ = tokio::time::timeout(GOODBYE, async {
+        endpoint.set_server_config(None);
+        idle.recv().await
+    })
+    .await;
+    endpoint.close(VarInt::from_u32(0), STOPPED);
+    let _ = tokio::time::timeout(GOODBYE, endpoint.wait_idle()).await;
+}
+
+/// What every task of a provider has.
+#[derive(Clone)]
+struct Shared {
+    service: Arc<Service>,
+    log: Arc<Log>,
+    /// Closes when the provider stops.
+    stopped: watch::Receiver<()>,
+    /// Dropped with the last task.
+    _busy: mpsc::Sender<()>,
+}
+
+async fn connection(incoming: Incoming, shared: Shared) {
+    let remote = incoming.remote_address();
+    let connection = match incoming.await {
+        Ok(connection) => connection,
+        Err(error) => return shared.log.failure(remote, &ServeError::Handshake(error)),
+    };
+    let mut stopped = shared.stopped.clone();
+    let mut asked = false;
+    loop {
+        let accepted = tokio::select! {
+            accepted = connection.accept_bi() => accepted,
+            _ = stopped.changed() => {
+                // Who has asked for something is told on that stream; who has not yet, only the close can tell.
+                if !asked {
+                    connection.close(VarInt::from_u32(0), STOPPED);
+                }
+                return;
+            }
+        };
+        let Ok((send, recv)) = accepted else { return };
+        asked = true;
+        let (shared, connection) = (shared.clone(), connection.clone());
+        tokio::spawn(async move {
+            if let Err(error) = request(&shared, &connection, send, recv).await {
+                shared.log.failure(remote, &error);
+            }
+        });
+    }
+}
+
+async fn request(
+    shared: &Shared,
+    connection: &Connection,
+    mut send: SendStream,
+    mut recv: RecvStream,
+) -> Result<(), ServeError> {
+    let request = match Request::decode(&recv.read_to_end(MAX_REQUEST_BYTES).await?) {
+        Ok(request) => request,
+        Err(error) => {
+            answer(&mut send, Answer::Malformed).await?;
+            return Err(error.into());
+        }
+    };
+    let mut stopped = shared.stopped.clone();
+    let result = tokio::select! {
+        result = respond(&shared.service, request, connection, &mut send) => result,
+        _ = stopped.changed() => Err(ServeError::Stopped),
+    };
+    if let Err(error) = &result {
+        explain(connection, &mut send, error).await;
+    }
+    result
+}
+
+async fn respond(
+    service: &Service,
+    request: Request,
+    connection: &Connection,
+    send: &mut SendStream,
+) -> Result<(), ServeError> {
+    match (service, request) {
+        (Service::Raw, Request::Raw { bytes }) => {
+            answer(send, Answer::Serving).await?;
+            raw::send(connection, send, bytes).await?;
+        }
+        (Service::Blob { payload, check }, Request::Blob { hash }) if hash == payload.outboard().hash() => {
+            answer(send, Answer::Serving).await?;
+            blob(payload, *check, connection, send).await?;
+        }
+        _ => answer(send, Answer::Unknown).await?,
+    }
+    // Fails only if the stream is closed already, and then the fetcher knows more than we do.
+    let _ = send.finish();
+    // Until the fetcher has everything, the request is not over and can still be broken off.
+    match send.stopped().await {
+        Err(StoppedError::ConnectionLost(ConnectionError::ApplicationClosed(close)))
+            if close.error_code == quic::CLOSE_DONE =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(ServeError::Gone(error)),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Ends a stream early and says why. Both arrive for certain, which a close of the connection would not.
+async fn explain(connection: &Connection, send: &mut SendStream, error: &ServeError) {
+    let reason = text::chain(error);
+    // Whatever fails here, the connection is gone and nobody is left to hear it.
+    let _ = send.reset(RESET_FAILED);
+    if let Ok(mut words) = connection.open_uni().await {
+        let _ = words.write_all(truncate(&reason, MAX_REASON_BYTES).as_bytes()).await;
+        let _ = words.finish();
+        let _ = words.stopped().await;
+    }
+}
+
+async fn answer(send: &mut SendStream, answer: Answer) -> Result<(), quinn::WriteError> {
+    send.write_all(&[answer.to_byte()]).await
+}
+
+async fn blob(
+    payload: &Payload,
+    check: bool,
+    connection: &Connection,
+    send: &mut SendStream,
+) -> Result<(), ServeError> {
+    let outboard = payload.outboard();
+    let mut encoder = if check { Encoder::new(outboard) } else { Encoder::unchecked(outboard) };
+    let mut reader = payload.reader();
+    let pool = Pool::new(PIECE_BYTES);
+    while !encoder.is_done() {
+        let mut piece = pool.take();
+        let filled = encoder.fill(&mut reader, piece.as_mut()).map_err(|error| match error {
+            EncodeError::Read { source, .. } => ServeError::Unreadable(source),
+            EncodeError::Changed { offset, bytes } => {
+                ServeError::Changed { place: payload.layout().describe(offset..offset + bytes as u64) }
+            }
+        })?;
+        quic::write(connection, send, Bytes::from_owner(piece).slice(..filled)).await?;
+    }
+    Ok(())
+}
+
+/// Failures on standard error, at a bounded rate: whoever can reach the port can cause them.
+#[derive(Debug)]
+struct Log {
+    clock: Clock,
+    /// When the next line may be written, and how many were left out since the last.
+    next: Mutex<(Duration, u64)>,
+}
+
+impl Log {
+    const INTERVAL: Duration = Duration::from_millis(50);
+
+    fn failure(&self, remote: std::net::SocketAddr, error: &ServeError) {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.elapsed();
+        if now < next.0 {
+            next.1 += 1;
+            return;
+        }
+        let silent = match next.1 {
+            0 => String::new(),
+            count => format!(" ({count} more like this not shown)"),
+        };
+        *next = (now + Self::INTERVAL, 0);
+        // Nobody may be reading; serving goes on.
+        let _ = writeln!(std::io::stderr(), "{remote}: {}{silent}", text::chain(error));
+    }
+}
