@@ -1,0 +1,59 @@
+//! The git repository a run belongs to.
+
+use longhaul_record::CommitDetail;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A repository as it is checked out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Repository {
+    /// Its top directory.
+    pub top: PathBuf,
+    /// The project's name: what `git config longhaul.project` says, else the last part of the origin's address, else
+    /// the top directory's name.
+    pub project: String,
+    /// Full hash of the checked-out commit.
+    pub commit: String,
+    /// What else is known of it.
+    pub detail: CommitDetail,
+}
+
+/// The repository `directory` is in; `None` outside one, without `git`, or before the first commit.
+pub fn repository(directory: &Path) -> Option<Repository> {
+    let top = PathBuf::from(git(directory, &["rev-parse", "--show-toplevel"])?);
+    // Separated by bytes that no field holds: hash, parents, author date in seconds, first line of the message.
+    let head = git(directory, &["log", "-1", "--format=%H%x00%P%x00%at%x00%s"])?;
+    let mut fields = head.split('\0');
+    let commit = fields.next()?.to_owned();
+    let parents = fields.next()?.split_whitespace().map(str::to_owned).collect();
+    let authored_ms = fields.next()?.parse::<i64>().ok()?.saturating_mul(1000);
+    let summary = fields.next()?.to_owned();
+    let branch = git(directory, &["symbolic-ref", "--quiet", "--short", "HEAD"]);
+    // Untracked files are not part of a commit, and build results are untracked.
+    let changes = git(directory, &["status", "--porcelain", "--untracked-files=no"]);
+    let dirty = changes.is_none_or(|changes| !changes.is_empty());
+    let project = project_name(directory, &top);
+    Some(Repository { top, project, commit, detail: CommitDetail { parents, authored_ms, branch, summary, dirty } })
+}
+
+/// Series are kept apart by this name, so it should be the same in every clone.
+fn project_name(directory: &Path, top: &Path) -> String {
+    let configured = git(directory, &["config", "longhaul.project"]);
+    let origin = || git(directory, &["config", "remote.origin.url"]);
+    let from_origin = |url: String| {
+        let last = url.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default().to_owned();
+        last.strip_suffix(".git").map_or(last.clone(), str::to_owned)
+    };
+    let directory_name = || top.file_name().map(|name| name.to_string_lossy().into_owned());
+    configured
+        .or_else(|| origin().map(from_origin))
+        .filter(|name| !name.is_empty())
+        .or_else(directory_name)
+        .unwrap_or_else(|| "unnamed".into())
+}
+
+fn git(directory: &Path, arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").arg("-C").arg(directory).args(arguments).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    output.status.success().then(|| text.trim_end_matches('\n').to_owned())
+}

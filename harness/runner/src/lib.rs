@@ -1,0 +1,25 @@
+//! Runs one subject in one scenario and makes the record of it.
+//!
+//! The steps, each in its own module: [`Payload`] stages what is sent, [`Prepared`] finds or builds the programs,
+//! `transfer` runs them inside a lab that has been calibrated, `metrics` (pure) turns what was seen into numbers, and
+//! [`run`] puts it all together into a [`longhaul_record::RunRecord`]. Whatever goes wrong becomes an outcome with a
+//! reason; it never becomes a number.
+
+mod clock;
+mod git;
+mod machine;
+mod metrics;
+mod payload;
+mod program;
+mod run;
+mod transfer;
+mod yardstick;
+
+pub use clock::wall_ms;
+pub use git::{Repository, repository};
+pub use machine::machine;
+pub use payload::{Payload, PayloadError};
+pub use program::{PrepareError, Prepared, Programs};
+pub use run::{Order, run};
+pub use transfer::{Interrupt, Progress};
+pub use yardstick::{Bound, Case, Cost, Goal, YardstickError, Yardsticks, yardsticks};

@@ -1,0 +1,286 @@
+//! What is sent: staged before the run, checked byte for byte after it.
+
+use longhaul_scenarios::Payload as Spec;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// A staged payload.
+#[derive(Debug)]
+pub struct Payload {
+    /// The directory it lies in, and nothing else.
+    directory: PathBuf,
+    /// A file that names every file of it, one relative path a line.
+    list: PathBuf,
+    /// Every file's hash and size by its relative path.
+    files: BTreeMap<String, Expected>,
+    tree: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Expected {
+    hash: blake3::Hash,
+    bytes: u64,
+}
+
+/// Why a payload could not be staged.
+#[derive(Debug, thiserror::Error)]
+pub enum PayloadError {
+    /// Nothing to send.
+    #[error("none of {} is a directory with files on this machine", paths.join(", "))]
+    NoTree {
+        /// Where it was looked for.
+        paths: Vec<String>,
+    },
+    /// The file system.
+    #[error("cannot stage the payload: {}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The one file of a random payload.
+const FILE_NAME: &str = "payload.bin";
+/// Bytes handled at a time.
+const CHUNK: usize = 1 << 20;
+/// Directories deeper than this are left out: no payload needs them, and loops cannot be followed.
+const MAX_DEPTH: usize = 64;
+
+impl Payload {
+    /// Puts what `spec` asks for below `scratch`, which must be empty.
+    pub fn stage(spec: &Spec, scratch: &Path) -> Result<Payload, PayloadError> {
+        let directory = scratch.join("payload");
+        fs::create_dir_all(&directory).map_err(at(&directory))?;
+        let (files, tree) = match spec {
+            Spec::Random { bytes } => (stage_random(&directory.join(FILE_NAME), *bytes)?, false),
+            Spec::Tree { paths, limit_bytes } => (stage_tree(paths, *limit_bytes, &directory)?, true),
+        };
+        let list = scratch.join("payload.list");
+        let names = files.keys().fold(String::new(), |text, name| text + name + "\n");
+        fs::write(&list, names).map_err(at(&list))?;
+        Ok(Payload { directory, list, files, tree })
+    }
+
+    /// Whether it is a directory of many files.
+    pub fn is_tree(&self) -> bool {
+        self.tree
+    }
+
+    /// Size of all files, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.files.values().map(|file| file.bytes).sum()
+    }
+
+    /// How many files there are.
+    pub fn file_count(&self) -> u64 {
+        self.files.len() as u64
+    }
+
+    /// What a subject's command line may ask for.
+    pub(crate) fn placeholders(&self) -> [(&'static str, String); 4] {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        [
+            ("payload.dir", text(&self.directory)),
+            ("payload.path", text(&self.directory.join(FILE_NAME))),
+            ("payload.name", FILE_NAME.to_owned()),
+            ("payload.list", text(&self.list)),
+        ]
+    }
+
+    /// Checks that `out` holds exactly this payload. The error says what is different.
+    pub(crate) fn verify(&self, out: &Path) -> Result<(), String> {
+        let mut got = BTreeSet::new();
+        walk(out, "", 0, &mut |relative, _| {
+            got.insert(relative.to_owned());
+            true
+        })
+        .map_err(|error| format!("cannot read what was received: {error}"))?;
+        if let Some(extra) = got.iter().find(|name| !self.files.contains_key(*name)) {
+            return Err(format!("received a file that was not sent: {extra:?}"));
+        }
+        for (name, expected) in &self.files {
+            // Only regular files were found: a link to what was sent proves nothing, and reading a pipe never ends.
+            if !got.contains(name) {
+                return Err(format!("{name:?} was not received"));
+            }
+            let received = hash_file(&out.join(name)).map_err(|error| format!("cannot read {name:?}: {error}"))?;
+            if received != *expected {
+                let Expected { bytes, .. } = received;
+                return Err(format!("{name:?} differs from what was sent ({bytes} bytes, sent {})", expected.bytes));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> PayloadError {
+    let path = path.to_path_buf();
+    move |source| PayloadError::Io { path, source }
+}
+
+/// Random bytes that are the same in every run: the extended output of BLAKE3.
+fn stage_random(path: &Path, bytes: u64) -> Result<BTreeMap<String, Expected>, PayloadError> {
+    let mut stream = blake3::Hasher::new().update(b"longhaul random payload 1").finalize_xof();
+    let mut file = File::create_new(path).map_err(at(path))?;
+    let mut hasher = blake3::Hasher::new();
+    let mut chunk = vec![0; CHUNK];
+    let mut left = bytes;
+    while left > 0 {
+        let len = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+        stream.fill(&mut chunk[..len]);
+        hasher.update(&chunk[..len]);
+        file.write_all(&chunk[..len]).map_err(at(path))?;
+        left -= len as u64;
+    }
+    Ok([(FILE_NAME.to_owned(), Expected { hash: hasher.finalize(), bytes })].into())
+}
+
+fn stage_tree(paths: &[String], limit: u64, into: &Path) -> Result<BTreeMap<String, Expected>, PayloadError> {
+    for source in paths.iter().map(Path::new).filter(|path| path.is_dir()) {
+        let files = copy_tree(source, limit, into)?;
+        if !files.is_empty() {
+            return Ok(files);
+        }
+    }
+    Err(PayloadError::NoTree { paths: paths.to_vec() })
+}
+
+/// Copies regular files in order of their names until `limit` bytes. Links are left out, and names that one of the
+/// subjects would have to quote: every subject sends the same files.
+fn copy_tree(source: &Path, limit: u64, into: &Path) -> Result<BTreeMap<String, Expected>, PayloadError> {
+    let mut files = BTreeMap::new();
+    let mut total = 0;
+    let mut failure = None;
+    let walked = walk(source, "", 0, &mut |relative, path| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+');
+        if !relative.chars().all(plain) {
+            return true;
+        }
+        match copy_file(path, &into.join(relative), limit - total) {
+            Ok(Some(copied)) => {
+                total += copied.bytes;
+                files.insert(relative.to_owned(), copied);
+                true
+            }
+            Ok(None) => false,
+            Err(error) => {
+                failure = Some(error);
+                false
+            }
+        }
+    });
+    walked.map_err(at(source))?;
+    failure.map_or(Ok(files), Err)
+}
+
+/// Copies one file if it has at most `room` bytes.
+fn copy_file(from: &Path, to: &Path, room: u64) -> Result<Option<Expected>, PayloadError> {
+    let bytes = fs::read(from).map_err(at(from))?;
+    if bytes.len() as u64 > room {
+        return Ok(None);
+    }
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent).map_err(at(parent))?;
+    }
+    fs::write(to, &bytes).map_err(at(to))?;
+    Ok(Some(Expected { hash: blake3::hash(&bytes), bytes: bytes.len() as u64 }))
+}
+
+/// Visits the regular files below `directory` in order of their names, until `visit` returns false. Returns whether it
+/// went to the end.
+fn walk(directory: &Path, prefix: &str, depth: usize, visit: &mut dyn FnMut(&str, &Path) -> bool) -> io::Result<bool> {
+    let mut entries: Vec<fs::DirEntry> = fs::read_dir(directory)?.collect::<Result<_, _>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        // Names that are not text cannot stand in a list.
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let relative = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
+        let kind = entry.file_type()?;
+        let go_on = if kind.is_dir() && depth < MAX_DEPTH {
+            walk(&entry.path(), &relative, depth + 1, visit)?
+        } else {
+            !kind.is_file() || visit(&relative, &entry.path())
+        };
+        if !go_on {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn hash_file(path: &Path) -> io::Result<Expected> {
+    let mut file = File::open(path)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut chunk = vec![0; CHUNK];
+    let mut bytes = 0;
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(Expected { hash: hasher.finalize(), bytes }),
+            len => {
+                hasher.update(&chunk[..len]);
+                bytes += len as u64;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn staged(spec: &Spec) -> (tempfile::TempDir, Payload) {
+        let scratch = tempfile::tempdir().unwrap();
+        let payload = Payload::stage(spec, scratch.path()).unwrap();
+        (scratch, payload)
+    }
+
+    #[test]
+    fn random_payloads_are_the_same_every_time() {
+        let (_one, first) = staged(&Spec::Random { bytes: 3_000_001 });
+        let (_two, second) = staged(&Spec::Random { bytes: 3_000_001 });
+        assert_eq!(first.files, second.files);
+        assert_eq!((first.bytes(), first.file_count(), first.is_tree()), (3_000_001, 1, false));
+        let (_none, empty) = staged(&Spec::Random { bytes: 0 });
+        assert_eq!(empty.bytes(), 0);
+    }
+
+    #[test]
+    fn trees_are_taken_in_order_up_to_the_limit() {
+        let source = tempfile::tempdir().unwrap();
+        for (name, len) in [("b/2", 20), ("a/1", 10), ("c d", 5), ("b/3", 1000), ("z", 1)] {
+            let path = source.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, vec![7; len]).unwrap();
+        }
+        std::os::unix::fs::symlink("/etc/passwd", source.path().join("link")).unwrap();
+        let paths = vec!["/does/not/exist".into(), source.path().to_string_lossy().into_owned()];
+        let (_scratch, payload) = staged(&Spec::Tree { paths, limit_bytes: 100 });
+        assert_eq!(payload.files.keys().collect::<Vec<_>>(), ["a/1", "b/2"]);
+        assert_eq!(fs::read_to_string(&payload.list).unwrap(), "a/1\nb/2\n");
+        let nothing = Payload::stage(&Spec::Tree { paths: vec!["/dev/null".into()], limit_bytes: 1 }, source.path());
+        assert_eq!(nothing.unwrap_err().to_string(), "none of /dev/null is a directory with files on this machine");
+    }
+
+    #[test]
+    fn wrong_bytes_are_named() {
+        let (_scratch, payload) = staged(&Spec::Random { bytes: 100 });
+        let out = tempfile::tempdir().unwrap();
+        let check = || payload.verify(out.path());
+        assert_eq!(check().unwrap_err(), "\"payload.bin\" was not received");
+        std::os::unix::fs::symlink(payload.directory.join(FILE_NAME), out.path().join(FILE_NAME)).unwrap();
+        assert_eq!(check().unwrap_err(), "\"payload.bin\" was not received");
+        fs::remove_file(out.path().join(FILE_NAME)).unwrap();
+        fs::copy(payload.directory.join(FILE_NAME), out.path().join(FILE_NAME)).unwrap();
+        assert_eq!(check(), Ok(()));
+        fs::write(out.path().join("more"), "x").unwrap();
+        assert_eq!(check().unwrap_err(), "received a file that was not sent: \"more\"");
+        fs::remove_file(out.path().join("more")).unwrap();
+        fs::write(out.path().join(FILE_NAME), vec![0; 100]).unwrap();
+        assert_eq!(check().unwrap_err(), "\"payload.bin\" differs from what was sent (100 bytes, sent 100)");
+    }
+}

@@ -1,0 +1,196 @@
+//! From a subject's file to programs that can be run on this machine.
+
+use longhaul_record::SubjectDetail;
+use longhaul_scenarios::{Build, Subject};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Where programs are looked for.
+#[derive(Debug, Clone, Default)]
+pub struct Programs {
+    /// The repository under test, if there is one: subjects may be built from it.
+    pub repository: Option<PathBuf>,
+    /// The directory of this program: its companions are installed beside it.
+    pub beside: Option<PathBuf>,
+    /// The search path, as in the environment.
+    pub path: Vec<PathBuf>,
+}
+
+/// A subject whose programs are there.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The subject.
+    pub subject: Subject,
+    /// What was found.
+    pub detail: SubjectDetail,
+    /// Programs with a path of their own, by the name the subject file uses.
+    programs: BTreeMap<String, PathBuf>,
+    /// The search path its processes get.
+    path: String,
+}
+
+/// Why a subject cannot be run here.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// A program is not installed.
+    #[error("`{program}` is not installed")]
+    Missing {
+        /// Its name.
+        program: String,
+    },
+    /// The build could not be started.
+    #[error("cannot run the build of subject `{subject}` (`{command}`)")]
+    BuildStart {
+        /// The subject.
+        subject: String,
+        /// The command line.
+        command: String,
+        /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
+    /// The build failed; it has said why.
+    #[error("the build of subject `{subject}` failed (`{command}`: {status})")]
+    Build {
+        /// The subject.
+        subject: String,
+        /// The command line.
+        command: String,
+        /// How it ended.
+        status: String,
+    },
+    /// The build went well, but its result is not where it should be.
+    #[error("the build of subject `{subject}` did not make {}", artifact.display())]
+    NoArtifact {
+        /// The subject.
+        subject: String,
+        /// Where the program should be.
+        artifact: PathBuf,
+    },
+}
+
+impl Programs {
+    /// Where programs are looked for by this process.
+    pub fn of_this_process(repository: Option<PathBuf>) -> Programs {
+        let path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
+        let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_path_buf));
+        Programs { repository, beside, path }
+    }
+
+    /// Builds the subject if it is developed here, and finds its programs.
+    pub fn prepare(&self, subject: &Subject) -> Result<Prepared, PrepareError> {
+        let built = self.build(subject)?;
+        self.find_all(subject, built)
+    }
+
+    /// Finds the subject's programs as they are, without building.
+    pub fn look_up(&self, subject: &Subject) -> Result<Prepared, PrepareError> {
+        let artifact = self.buildable(subject).map(|(top, build)| top.join(&build.artifact));
+        self.find_all(subject, artifact.filter(|artifact| artifact.is_file()))
+    }
+
+    /// Whether the subject's programs would be built from the repository.
+    pub fn would_build(&self, subject: &Subject) -> bool {
+        self.buildable(subject).is_some()
+    }
+
+    fn buildable<'a>(&'a self, subject: &'a Subject) -> Option<(&'a Path, &'a Build)> {
+        let (top, build) = (self.repository.as_deref()?, subject.build.as_ref()?);
+        top.join(&build.only_if).exists().then_some((top, build))
+    }
+
+    fn build(&self, subject: &Subject) -> Result<Option<PathBuf>, PrepareError> {
+        let Some((top, build)) = self.buildable(subject) else { return Ok(None) };
+        let (name, line) = (subject.name.clone(), build.command.join(" "));
+        let [program, arguments @ ..] = build.command.as_slice() else { return Ok(None) };
+        let status = Command::new(program)
+            .args(arguments)
+            .current_dir(top)
+            // The artifact's place is relative to the repository; a target directory set from outside would move it.
+            .env_remove("CARGO_TARGET_DIR")
+            .stdin(Stdio::null())
+            // Standard output is ours: `--json` writes records there.
+            .stdout(Stdio::null())
+            .status()
+            .map_err(|source| PrepareError::BuildStart { subject: name.clone(), command: line.clone(), source })?;
+        if !status.success() {
+            return Err(PrepareError::Build { subject: name, command: line, status: status.to_string() });
+        }
+        let artifact = top.join(&build.artifact);
+        if !artifact.is_file() {
+            return Err(PrepareError::NoArtifact { subject: name, artifact });
+        }
+        Ok(Some(artifact))
+    }
+
+    fn find_all(&self, subject: &Subject, artifact: Option<PathBuf>) -> Result<Prepared, PrepareError> {
+        let mut programs = BTreeMap::new();
+        for role in [&subject.provider, &subject.fetcher] {
+            for command in [Some(&role.command), role.command_tree.as_ref()].into_iter().flatten() {
+                if let Some(program) = command.first() {
+                    programs.insert(program.clone(), self.find(program, artifact.as_deref())?);
+                }
+            }
+        }
+        let directories = artifact.iter().filter_map(|a| a.parent()).chain(self.beside.as_deref());
+        let path = std::env::join_paths(directories.chain(self.path.iter().map(PathBuf::as_path)));
+        let path = path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+        let binary = subject.fetcher.command.first().and_then(|program| programs.get(program));
+        let binary_hash = binary.and_then(|path| hash_of(path).ok());
+        let mut prepared = Prepared { subject: subject.clone(), detail: SubjectDetail::default(), programs, path };
+        prepared.detail = SubjectDetail { version: prepared.ask_version(), binary_hash };
+        Ok(prepared)
+    }
+
+    pub(crate) fn find(&self, program: &str, artifact: Option<&Path>) -> Result<PathBuf, PrepareError> {
+        let own = artifact.filter(|path| path.file_name().is_some_and(|name| name == program)).map(Path::to_path_buf);
+        let candidates = own.into_iter().chain(self.beside.iter().chain(&self.path).map(|dir| dir.join(program)));
+        candidates
+            .into_iter()
+            .find(|path| is_program(path))
+            .ok_or_else(|| PrepareError::Missing { program: program.to_owned() })
+    }
+}
+
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+fn hash_of(path: &Path) -> io::Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(std::fs::File::open(path)?)?;
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+impl Prepared {
+    /// The command line with its program's own path.
+    pub(crate) fn locate(&self, mut command: Vec<String>) -> Vec<String> {
+        if let Some(first) = command.first_mut()
+            && let Some(path) = self.programs.get(first.as_str())
+        {
+            *first = path.to_string_lossy().into_owned();
+        }
+        command
+    }
+
+    /// The environment its processes get: nothing of the user's but where programs are.
+    pub(crate) fn environment(&self, home: &Path) -> BTreeMap<std::ffi::OsString, std::ffi::OsString> {
+        let home = home.as_os_str().to_owned();
+        [("PATH", self.path.clone().into()), ("HOME", home.clone()), ("TMPDIR", home), ("LC_ALL", "C.UTF-8".into())]
+            .map(|(name, value)| (name.into(), value))
+            .into()
+    }
+
+    fn ask_version(&self) -> Option<String> {
+        let version = self.subject.version.as_ref()?;
+        let command = self.locate(version.command.clone());
+        let (program, arguments) = command.split_first()?;
+        let output =
+            Command::new(program).args(arguments).env("PATH", &self.path).stdin(Stdio::null()).output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Some(version.regex.captures(&text)?.get(1)?.as_str().to_owned())
+    }
+}
