@@ -1,0 +1,86 @@
+//! What is around every page.
+
+use crate::assets;
+use crate::html::Links;
+use longhaul_store::Scope;
+use maud::{DOCTYPE, Markup, html};
+
+/// What a page knows of its surroundings.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Frame {
+    /// Links that keep the chosen scope.
+    pub(crate) links: Links,
+    /// The project and machine whose numbers are shown; none in an empty store.
+    pub(crate) scope: Option<Scope>,
+    /// All there are, to choose another.
+    pub(crate) scopes: Vec<Scope>,
+}
+
+impl Frame {
+    /// The whole document.
+    pub(crate) fn page(&self, title: &str, here: &str, content: &Markup) -> Markup {
+        html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    title { (title) " · longhaul" }
+                    link rel="stylesheet" href=(assets::STYLE_HREF.as_str());
+                    link rel="icon" type="image/svg+xml" href="/assets/favicon.svg";
+                }
+                body {
+                    a.skip href="#main" { "Skip to the content" }
+                    header {
+                        div {
+                            a.brand href=(self.links.overview()) { "longhaul" }
+                            nav aria-label="Pages" {
+                                a href=(self.links.overview()) aria-current=[(here == "overview").then_some("page")] {
+                                    "Overview"
+                                }
+                            }
+                            @if let Some(scope) = &self.scope {
+                                span.where.quiet.small { (scope.project) " on " (machine(scope)) }
+                            }
+                        }
+                    }
+                    main id="main" {
+                        (content)
+                        (self.others())
+                    }
+                    footer {
+                        "longhaul measures transfer software over simulated networks, and proves before and during each \
+                        run that the network was what it claimed to be."
+                    }
+                }
+            }
+        }
+    }
+
+    /// Other projects and machines in the same store: never mixed, so they need a way there.
+    fn others(&self) -> Markup {
+        let others: Vec<&Scope> = self.scopes.iter().filter(|scope| Some(*scope) != self.scope.as_ref()).collect();
+        html! {
+            @if !others.is_empty() {
+                h2 { "Also in this database" }
+                p.small.quiet { "Numbers of different machines and projects are never drawn together." }
+                ul.small {
+                    @for scope in others {
+                        li {
+                            a href=(Links::within(&scope.project, &scope.host).overview()) {
+                                (scope.project) " on " (machine(scope))
+                            }
+                            ", " (crate::html::plural(scope.runs, "run"))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A machine's name for people; the fingerprint tells equal processors apart.
+fn machine(scope: &Scope) -> String {
+    let fingerprint: String = scope.host.chars().take(8).collect();
+    if scope.cpu.is_empty() { fingerprint } else { format!("{} ({fingerprint})", scope.cpu) }
+}

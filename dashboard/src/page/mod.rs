@@ -1,0 +1,20 @@
+//! Pages: a context in, HTML out. No store and no clock in here, so that each is a test's call away.
+
+mod layout;
+mod overview;
+mod problem;
+mod run;
+mod scenario;
+
+#[cfg(test)]
+mod tests;
+
+/// The subject that others are compared with, where it was measured too. Listed last: it is what the others are read
+/// against.
+const BASELINE: &str = "curl";
+
+pub(crate) use layout::Frame;
+pub(crate) use overview::{Overview, overview};
+pub(crate) use problem::{Problem, problem};
+pub(crate) use run::run;
+pub(crate) use scenario::{Scenario, scenario};

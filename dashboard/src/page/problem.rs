@@ -1,0 +1,91 @@
+//! Pages for when there is no page.
+
+use super::Frame;
+use axum::http::StatusCode;
+use maud::{Markup, html};
+
+/// What went wrong, for a visitor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// No such address.
+    NoPage,
+    /// No scenario of this name; these exist.
+    NoScenario {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// No run of this id.
+    NoRun {
+        /// What was asked for.
+        id: String,
+    },
+    /// The address or its query cannot be read.
+    BadRequest {
+        /// What is wrong.
+        detail: String,
+    },
+    /// The store did not answer.
+    Store {
+        /// What it said.
+        detail: String,
+    },
+}
+
+impl Problem {
+    /// The HTTP status that goes with it.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Problem::NoPage | Problem::NoScenario { .. } | Problem::NoRun { .. } => StatusCode::NOT_FOUND,
+            Problem::BadRequest { .. } => StatusCode::BAD_REQUEST,
+            Problem::Store { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// The page.
+pub(crate) fn problem(frame: &Frame, problem: &Problem) -> Markup {
+    let (title, body) = match problem {
+        Problem::NoPage => ("There is no such page", html! { p { "The address leads nowhere." } }),
+        Problem::NoScenario { name, known } => ("No run of this scenario", no_scenario(frame, name, known)),
+        Problem::NoRun { id } => (
+            "No such run",
+            html! {
+                p { "There is no run " code { (id) } " in this database." }
+                p.quiet { "It may have been recorded into another one (" code { "--db" } "), or not at all: a run is kept \
+                    only once it has ended." }
+            },
+        ),
+        Problem::BadRequest { detail } => ("This address cannot be read", html! { p { code { (detail) } } }),
+        Problem::Store { detail } => (
+            "The database does not answer",
+            html! {
+                p { (detail) }
+                p.quiet { "Nothing is lost by this page. It works again as soon as the database does: reload it then." }
+            },
+        ),
+    };
+    let content = html! {
+        h1 { (title) }
+        (body)
+        p { a href=(frame.links.overview()) { "To the overview" } }
+    };
+    frame.page(title, "", &content)
+}
+
+fn no_scenario(frame: &Frame, name: &str, known: &[String]) -> Markup {
+    html! {
+        p { "No run of " code { (name) } " is in this database." }
+        @if known.is_empty() {
+            p { "Nothing has been measured yet." }
+        } @else {
+            p { "These have been measured:" }
+            ul {
+                @for name in known {
+                    li { a href=(frame.links.scenario(name)) { (name) } }
+                }
+            }
+        }
+    }
+}
