@@ -1,0 +1,283 @@
+//! What can be asked on the command line.
+
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Continuous performance benchmarks for transfer software, over the networks people really have.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Shown under every help text.
+const EXIT_CODES: &str = "\
+Exit codes: 0 pass · 1 regression · 2 usage · 3 inconclusive · 4 untrusted measurement · 5 subject failed · \
+6 environment (the message names the fix) · 130 interrupted. Of several runs, the largest of 4, 5 and 6 counts.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check this machine, run the quick suite, show the results in the browser
+    Quickstart(QuickstartArgs),
+    /// Run scenarios and record the results
+    Run(RunArgs),
+    /// Say what this machine can do, and how to mend what it cannot
+    Doctor(DoctorArgs),
+    /// Show recorded results in the browser
+    Serve(ServeArgs),
+    /// List, show or check scenarios
+    #[command(subcommand)]
+    Scenario(ScenarioCommand),
+    /// List subjects: the programs that can be measured
+    #[command(subcommand)]
+    Subject(SubjectCommand),
+    /// Use a simulated network by hand
+    #[command(subcommand)]
+    Lab(LabCommand),
+    /// Turn files of other tools into files of ours
+    #[command(subcommand)]
+    Import(ImportCommand),
+}
+
+/// Where results are kept.
+pub(crate) const DEFAULT_DB: &str = "results/longhaul.db";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct QuickstartArgs {
+    /// Return when the suite is done instead of serving the results
+    #[arg(long)]
+    pub(crate) no_serve: bool,
+    /// Where to serve the results
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:4747")]
+    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) measure: MeasureArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// Names, tags or files of scenarios
+    #[arg(required = true, value_name = "SCENARIO|TAG|FILE")]
+    pub(crate) scenarios: Vec<String>,
+    #[command(flatten)]
+    pub(crate) measure: MeasureArgs,
+}
+
+/// What `run` and `quickstart` share.
+#[derive(Debug, clap::Args)]
+pub(crate) struct MeasureArgs {
+    /// Name or file of a subject; may be given several times. Without it, all that are installed
+    #[arg(long = "subject", value_name = "NAME|FILE")]
+    pub(crate) subjects: Vec<String>,
+    /// Seed of every random decision of the networks; repetition N runs with seed + N
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=MAX_SEED))]
+    pub(crate) seed: u64,
+    /// How often to run each scenario, instead of what its file says
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) repeat: Option<u32>,
+    /// Print one run record a line on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The database
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
+    pub(crate) db: PathBuf,
+}
+
+/// So that JSON keeps every seed exact, repetitions included.
+const MAX_SEED: u64 = (1 << 53) - 1 - 1000;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DoctorArgs {
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServeArgs {
+    /// Where to serve
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:4747")]
+    pub(crate) listen: SocketAddr,
+    /// The database
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
+    pub(crate) db: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScenarioCommand {
+    /// List the shipped scenarios
+    List {
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Explain a scenario in words and show its resolved form
+    Show {
+        /// Name or file
+        scenario: String,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check files without running them
+    Check {
+        /// Scenario files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportCommand {
+    /// A network of patchbay, as a scenario on standard output
+    Patchbay {
+        /// The topology file, or a simulation with its network in it
+        file: PathBuf,
+        /// The scenario's name, instead of the file's
+        #[arg(long)]
+        name: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SubjectCommand {
+    /// List subjects and whether they can run on this machine
+    List {
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LabCommand {
+    /// Show a scenario's hosts, routers and links
+    Show {
+        /// Name or file of a scenario
+        scenario: String,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Bring a scenario's network up and keep it up until Ctrl-C, for `exec` and `shell` in other terminals
+    Up {
+        /// Name or file of a scenario
+        scenario: String,
+        /// What `exec` and `shell` are to call it, instead of the scenario's name
+        #[arg(long)]
+        name: Option<String>,
+        /// Seed of the network
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Run a program on a simulated host, with this terminal
+    Exec {
+        /// A network that is up, or the name or file of a scenario whose network is brought up for this program alone
+        #[arg(value_name = "NAME|SCENARIO")]
+        scenario: String,
+        /// The host
+        host: String,
+        /// Seed of the network, where it is brought up
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Program and arguments, after `--`
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+    /// Open a shell on a simulated host
+    Shell {
+        /// A network that is up, or the name or file of a scenario whose network is brought up for this shell alone
+        #[arg(value_name = "NAME|SCENARIO")]
+        scenario: String,
+        /// The host
+        host: String,
+        /// Seed of the network, where it is brought up
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Measure what networks cost as they grow, from 2 hosts to 1,000
+    Scale {
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run a program on a simulated host and keep what passes the links, as a pcapng file for Wireshark
+    Capture {
+        /// Name or file of a scenario
+        scenario: String,
+        /// The host
+        host: String,
+        /// The file
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// A link, both directions of it, for example bob.link or home.uplink; may be given several times. Without it, all
+        #[arg(long = "link", value_name = "LINK")]
+        links: Vec<String>,
+        /// Seed of the network
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Program and arguments, after `--`
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+    /// Try everything routers and links must do, on every engine, with real packets; takes about a minute
+    Conformance {
+        /// Only routers of this engine; without it, all
+        #[arg(long, value_enum)]
+        engine: Option<Engine>,
+        /// Print the table that is in docs/netsim-conformance.md
+        #[arg(long)]
+        markdown: bool,
+    },
+    /// Measure the network of a scenario, or what this machine makes of the simulated links themselves
+    Calibrate {
+        /// Name or file of a scenario: every host's way to the internet, the transfer's path, and each NAT, beside what
+        /// was asked; ends with 4 where that is outside tolerance
+        #[arg(value_name = "SCENARIO", required_unless_present = "of_self", conflicts_with = "of_self")]
+        scenario: Option<String>,
+        /// Seed of the network
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Measure the links beside a plain pair of network devices, and the reference transfer beside raw QUIC and curl
+        #[arg(long = "self")]
+        of_self: bool,
+        /// How often to measure everything with --self; 5 rounds take about a minute and a half
+        #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+        rounds: u32,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What translates and filters in routers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Engine {
+    /// The simulator's own
+    Userspace,
+    /// Linux's connection tracking
+    Nftables,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use longhaul_record::Exit;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_names_every_exit_code() {
+        for (exit, meaning) in Exit::ALL {
+            let words = meaning.split([':', ';']).next().unwrap();
+            assert!(EXIT_CODES.contains(&format!("{} {words}", exit.code())), "{words}");
+        }
+    }
+}

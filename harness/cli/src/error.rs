@@ -1,0 +1,157 @@
+//! Every way a command can fail, with the exit code it leads to.
+
+use longhaul_dashboard::BindError;
+use longhaul_record::Exit;
+use longhaul_runner::{PrepareError, YardstickError};
+use longhaul_scenarios::FileError;
+use longhaul_sqlite::OpenError;
+use longhaul_store::InsertError;
+use netsim_lab::{CalibrateError, CaptureError, DoorError, KnockError, LabError, SandboxError, SelfCheckError};
+use std::io;
+use std::path::PathBuf;
+
+/// Why a command ends without having done what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// A scenario or subject file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A file that cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// A name that is neither scenario, tag nor file.
+    #[error("no scenario or tag is named `{name}`, and there is no such file; `longhaul scenario list` shows them all")]
+    UnknownScenario { name: String },
+    /// A name that is neither subject nor file.
+    #[error("no subject is named `{name}`, and there is no such file; there are: {}", known.join(", "))]
+    UnknownSubject { name: String, known: Vec<String> },
+    /// A host that is not in the scenario.
+    #[error("scenario `{scenario}` has no host `{name}`; there are: {}", known.join(", "))]
+    UnknownHost { scenario: String, name: String, known: Vec<String> },
+    /// A link that is not in the scenario.
+    #[error("no link is named `{name}`; there are: {}", known.join(", "))]
+    UnknownLink { name: String, known: Vec<String> },
+    /// A file that cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// A capture that could not be kept.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// A scenario whose network cannot be built.
+    #[error(transparent)]
+    Plan(#[from] netsim_topology::PlanError),
+    /// No namespaces.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// No network.
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    /// A lab that others cannot enter.
+    #[error(transparent)]
+    Door(#[from] DoorError),
+    /// A lab that is up, but does not let us in.
+    #[error(transparent)]
+    Knock(#[from] KnockError),
+    /// A path that could not be measured.
+    #[error(transparent)]
+    Calibrate(#[from] CalibrateError),
+    /// Our links could not be measured.
+    #[error(transparent)]
+    SelfCheck(#[from] SelfCheckError),
+    /// The reference transfer could not be measured.
+    #[error(transparent)]
+    Yardstick(#[from] YardstickError),
+    /// Something this machine lacks.
+    #[error("this machine cannot run simulated networks: {missing}")]
+    Doctor { missing: String },
+    /// A subject that was asked for by name cannot run here.
+    #[error("subject `{subject}` cannot run on this machine")]
+    Subject {
+        subject: String,
+        #[source]
+        source: PrepareError,
+    },
+    /// None of the subjects can run here.
+    #[error("none of the subjects can run on this machine; `longhaul subject list` says why")]
+    NoSubject,
+    /// The database cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A run could not be kept.
+    #[error("run {id} of `{scenario}` could not be recorded; what was recorded before is kept")]
+    Insert {
+        id: String,
+        scenario: String,
+        #[source]
+        source: InsertError,
+    },
+    /// The dashboard's address.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A program for a simulated host.
+    #[error("cannot start `{program}` on host `{host}`")]
+    Program {
+        program: String,
+        host: String,
+        #[source]
+        source: io::Error,
+    },
+    /// The machine itself.
+    #[error("{what}")]
+    Environment {
+        what: &'static str,
+        #[source]
+        source: io::Error,
+    },
+    /// Ctrl-C or a termination signal.
+    #[error("interrupted; {recorded} finished {} recorded", if *recorded == 1 { "run is" } else { "runs are" })]
+    Interrupted { recorded: usize },
+    /// Nobody reads our output any more.
+    #[error("standard output is closed")]
+    OutputClosed,
+}
+
+impl CliError {
+    /// The documented exit code.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            CliError::File(_)
+            | CliError::Read { .. }
+            | CliError::UnknownScenario { .. }
+            | CliError::UnknownSubject { .. }
+            | CliError::UnknownHost { .. }
+            | CliError::UnknownLink { .. }
+            | CliError::Door(DoorError::Taken { .. })
+            | CliError::Knock(KnockError::NoSuchHost { .. })
+            | CliError::Plan(_) => Exit::Usage,
+            CliError::Calibrate(CalibrateError::Unreachable { .. }) => Exit::Untrusted,
+            CliError::Sandbox(_)
+            | CliError::Lab(_)
+            | CliError::Door(_)
+            | CliError::Knock(_)
+            | CliError::Write { .. }
+            | CliError::Capture(_)
+            | CliError::Calibrate(_)
+            | CliError::SelfCheck(_)
+            | CliError::Doctor { .. }
+            | CliError::Subject { .. }
+            | CliError::NoSubject
+            | CliError::Open(_)
+            | CliError::Insert { .. }
+            | CliError::Bind(_)
+            | CliError::Program { .. }
+            | CliError::Environment { .. } => Exit::Environment,
+            CliError::Yardstick(_) => Exit::SubjectFailed,
+            CliError::Interrupted { .. } => Exit::Interrupted,
+            CliError::OutputClosed => Exit::Pass,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! `longhaul`: the command line.
+//!
+//! `args` says what can be asked, one module per command does it, and this file maps every ending to its documented
+//! exit code. Commands that bring a network up move into namespaces of their own, before any thread exists.
+
+mod args;
+mod calibrate;
+mod catalog;
+mod conformance;
+mod doctor;
+mod error;
+mod import;
+mod lab;
+mod listing;
+mod output;
+mod progress;
+mod quickstart;
+mod run;
+mod scale;
+mod selfcheck;
+mod serve;
+mod stop;
+mod table;
+
+use args::{Args, Command};
+use clap::Parser;
+use error::CliError;
+use longhaul_record::{Exit, text};
+use std::process::ExitCode;
+
+/// Version of this program, as in records.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let exit = match dispatch(args) {
+        Ok(code) => return code,
+        // The reader of our output has enough, as in `longhaul … | head`.
+        Err(CliError::OutputClosed) => Exit::Pass,
+        Err(error) => {
+            output::note(format!("longhaul: {}", text::chain(&error)));
+            error.exit()
+        }
+    };
+    ExitCode::from(exit.code())
+}
+
+fn dispatch(args: Args) -> Result<ExitCode, CliError> {
+    let done = |exit: Exit| ExitCode::from(exit.code());
+    match args.command {
+        Command::Quickstart(args) => quickstart::quickstart(&args).map(done),
+        Command::Run(args) => run::command(&args).map(done),
+        Command::Doctor(args) => doctor::command(&args).map(done),
+        Command::Serve(args) => serve::command(&args).map(done),
+        Command::Scenario(command) => listing::scenario(&command).map(done),
+        Command::Subject(command) => listing::subject(&command).map(done),
+        Command::Import(command) => import::command(&command).map(done),
+        Command::Lab(command) => lab::command(&command),
+    }
+}

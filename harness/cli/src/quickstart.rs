@@ -1,0 +1,38 @@
+//! `longhaul quickstart`: from nothing to results in the browser.
+
+use crate::args::QuickstartArgs;
+use crate::catalog;
+use crate::doctor;
+use crate::error::CliError;
+use crate::output;
+use crate::run;
+use crate::serve;
+use crate::stop::Stop;
+use longhaul_record::Exit;
+use longhaul_sqlite::SqliteStore;
+
+/// Checks the machine, runs the quick suite, records and shows it.
+pub(crate) fn quickstart(args: &QuickstartArgs) -> Result<Exit, CliError> {
+    let scenarios = catalog::select(&["quick".to_owned()])?;
+    let asked = run::asked(&args.measure)?;
+    let sandbox = netsim_lab::enter()?;
+    let stop = Stop::on_signals()?;
+    doctor::require()?;
+    let runtime = run::runtime()?;
+    let store = runtime.block_on(SqliteStore::open(&args.measure.db))?;
+    // Before the minutes of measuring: nobody wants to learn at their end that the port is taken.
+    let listener = match args.no_serve {
+        true => None,
+        false => Some(runtime.block_on(longhaul_dashboard::bind(args.listen))?),
+    };
+    let records = run::measure(&args.measure, &scenarios, &asked, &sandbox, &runtime, &store, &stop)?;
+    run::report(&args.measure, &records)?;
+    output::note(format!("recorded in {}", args.measure.db.display()));
+    // Folds the write-ahead log into the file: from here on it is complete, however the serving ends.
+    runtime.block_on(store.close());
+    if let Some(listener) = listener {
+        let store = runtime.block_on(SqliteStore::open_read_only(&args.measure.db))?;
+        serve::until_stopped(&runtime, listener, store, &stop)?;
+    }
+    Ok(run::exit_of(&records))
+}

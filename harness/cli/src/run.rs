@@ -1,0 +1,218 @@
+//! `longhaul run`: scenarios × subjects × repetitions, each recorded as soon as it has ended.
+
+use crate::args::{MeasureArgs, RunArgs};
+use crate::catalog;
+use crate::error::CliError;
+use crate::output;
+use crate::progress::Bar;
+use crate::stop::Stop;
+use crate::{VERSION, table};
+use longhaul_record::{Exit, HostDetail, Outcome, RunRecord, Trigger, text};
+use longhaul_runner::{Order, Payload, Prepared, Programs, Repository, machine, repository};
+use longhaul_scenarios::{Scenario, Subject};
+use longhaul_sqlite::SqliteStore;
+use longhaul_store::Store;
+use netsim_lab::{Attachment, Sandbox};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tokio::runtime::Runtime;
+
+/// `longhaul run`.
+pub(crate) fn command(args: &RunArgs) -> Result<Exit, CliError> {
+    // What is asked for is read first: its mistakes are the user's, not the machine's, and leave nothing behind.
+    let scenarios = catalog::select(&args.scenarios)?;
+    let asked = asked(&args.measure)?;
+    let sandbox = netsim_lab::enter()?;
+    let stop = Stop::on_signals()?;
+    let runtime = runtime()?;
+    let store = runtime.block_on(SqliteStore::open(&args.measure.db))?;
+    let records = measure(&args.measure, &scenarios, &asked, &sandbox, &runtime, &store, &stop)?;
+    runtime.block_on(store.close());
+    report(&args.measure, &records)?;
+    Ok(exit_of(&records))
+}
+
+/// The subjects that were asked for by name or file.
+pub(crate) fn asked(args: &MeasureArgs) -> Result<Vec<Subject>, CliError> {
+    args.subjects.iter().map(|name| catalog::subject(name)).collect()
+}
+
+/// A runtime for the store and the dashboard.
+pub(crate) fn runtime() -> Result<Runtime, CliError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|source| CliError::Environment { what: "cannot start threads", source })
+}
+
+/// Where programs are looked for.
+pub(crate) fn programs() -> Programs {
+    Programs::of_this_process(here().map(|repository| repository.top))
+}
+
+fn here() -> Option<Repository> {
+    repository(&std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")))
+}
+
+/// Prints the table, unless records were asked for.
+pub(crate) fn report(args: &MeasureArgs, records: &[RunRecord]) -> Result<(), CliError> {
+    if args.json {
+        return Ok(());
+    }
+    output::line(table::results(records))
+}
+
+/// The exit code of several runs: the largest of theirs.
+pub(crate) fn exit_of(records: &[RunRecord]) -> Exit {
+    let exit = |record: &RunRecord| match record.outcome {
+        Outcome::Ok => Exit::Pass,
+        Outcome::Untrusted => Exit::Untrusted,
+        Outcome::SubjectFailed | Outcome::TimedOut => Exit::SubjectFailed,
+        Outcome::SetupFailed => Exit::Environment,
+    };
+    records.iter().map(exit).max().unwrap_or(Exit::Pass)
+}
+
+/// An untrusted run is tried again at once, up to this often: the machine may have been busy for a moment. Every
+/// attempt is recorded; the last one is the command's result.
+const ATTEMPTS: u32 = 3;
+
+/// Runs everything. Each record is stored, and printed if asked for, before the next run starts.
+pub(crate) fn measure(
+    args: &MeasureArgs,
+    scenarios: &[Scenario],
+    asked: &[Subject],
+    sandbox: &Sandbox,
+    runtime: &Runtime,
+    store: &SqliteStore,
+    stop: &Stop,
+) -> Result<Vec<RunRecord>, CliError> {
+    let repository = here();
+    let prepared = prepare(asked)?;
+    let context = Context { args, repository, machine: machine(VERSION, Attachment::pick()), sandbox, stop };
+    let repeats = |scenario: &Scenario| args.repeat.unwrap_or(scenario.repeat);
+    let total = scenarios.iter().map(|scenario| repeats(scenario) as usize * prepared.len()).sum();
+    let mut records = Vec::new();
+    let mut recorded = 0;
+    for scenario in scenarios {
+        let staging = sandbox.scratch().join("staged");
+        let payload = Payload::stage(&scenario.payload, &staging);
+        for iteration in 0..repeats(scenario) {
+            for subject in &prepared {
+                let number = records.len() + 1;
+                let mut attempt = 1;
+                records.push(loop {
+                    let bar = Bar::new(number, total, &scenario.name, &subject.subject.name);
+                    let Some(record) = context.run(scenario, subject, &payload, iteration, &bar) else {
+                        bar.abandon();
+                        return Err(CliError::Interrupted { recorded });
+                    };
+                    bar.finish(&record);
+                    context.keep(&record, runtime, store)?;
+                    recorded += 1;
+                    if record.outcome != Outcome::Untrusted || attempt == ATTEMPTS {
+                        break record;
+                    }
+                    attempt += 1;
+                    let reason = table::reason(&record);
+                    output::note(format!("untrusted ({reason}): attempt {attempt} of {ATTEMPTS}"));
+                });
+            }
+        }
+        remove(&staging)?;
+    }
+    Ok(records)
+}
+
+fn to_json(record: &RunRecord) -> Result<serde_json::Value, CliError> {
+    serde_json::to_value(record)
+        .map_err(|error| CliError::Environment { what: "cannot write a record as JSON", source: error.into() })
+}
+
+/// Builds and finds the subjects. One that was asked for must be there; of all others, those that are.
+fn prepare(asked: &[Subject]) -> Result<Vec<Prepared>, CliError> {
+    let programs = programs();
+    let announce = |subject: &Subject| {
+        if programs.would_build(subject) {
+            output::note(format!("building what subject `{}` needs …", subject.name));
+        }
+    };
+    let mut prepared = Vec::new();
+    for subject in asked {
+        announce(subject);
+        let ready =
+            programs.prepare(subject).map_err(|source| CliError::Subject { subject: subject.name.clone(), source })?;
+        prepared.push(ready);
+    }
+    if asked.is_empty() {
+        for subject in catalog::subjects()? {
+            announce(&subject);
+            match programs.prepare(&subject) {
+                Ok(ready) => prepared.push(ready),
+                Err(error) => output::note(format!("skipped: subject `{}`: {}", subject.name, text::chain(&error))),
+            }
+        }
+    }
+    if prepared.is_empty() { Err(CliError::NoSubject) } else { Ok(prepared) }
+}
+
+/// What all runs of a command share.
+struct Context<'a> {
+    args: &'a MeasureArgs,
+    repository: Option<Repository>,
+    machine: HostDetail,
+    sandbox: &'a Sandbox,
+    stop: &'a Stop,
+}
+
+impl Context<'_> {
+    /// Stores the record, and prints it if asked for, each whether or not the other works.
+    fn keep(&self, record: &RunRecord, runtime: &Runtime, store: &SqliteStore) -> Result<(), CliError> {
+        let inserted = runtime.block_on(store.insert_run(record));
+        let printed = if self.args.json { to_json(record).and_then(|json| output::json(&json)) } else { Ok(()) };
+        let inserted = inserted.map(drop).map_err(|source| CliError::Insert {
+            id: record.id.clone(),
+            scenario: record.scenario.clone(),
+            source,
+        });
+        inserted.and(printed)
+    }
+
+    fn run(
+        &self,
+        scenario: &Scenario,
+        prepared: &Prepared,
+        payload: &Result<Payload, longhaul_runner::PayloadError>,
+        iteration: u32,
+        bar: &Bar,
+    ) -> Option<RunRecord> {
+        let scratch = self.sandbox.scratch().join("run");
+        let order = Order {
+            scenario,
+            prepared,
+            payload,
+            repository: self.repository.as_ref(),
+            machine: &self.machine,
+            seed: self.args.seed + u64::from(iteration),
+            iteration,
+            trigger: if std::env::var_os("CI").is_some() { Trigger::Ci } else { Trigger::Local },
+            scratch: &scratch,
+        };
+        let record = longhaul_runner::run(&order, bar, &|| self.stop.wanted());
+        // A daemon that the subject left would take processor time from the next run, and write where that one does.
+        self.sandbox.end_all_others();
+        // What was received is not needed any more; if it stays, the next run fails loudly at a directory in use.
+        let _ = fs::remove_dir_all(&scratch);
+        record
+    }
+}
+
+fn remove(directory: &Path) -> Result<(), CliError> {
+    match fs::remove_dir_all(directory) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(CliError::Environment { what: "cannot clear the scratch directory", source })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,45 @@
+//! `longhaul serve`: the dashboard.
+
+use crate::args::ServeArgs;
+use crate::error::CliError;
+use crate::output;
+use crate::run::runtime;
+use crate::stop::Stop;
+use longhaul_record::Exit;
+use longhaul_sqlite::SqliteStore;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+/// Serves recorded results until the user stops it.
+pub(crate) fn command(args: &ServeArgs) -> Result<Exit, CliError> {
+    let stop = Stop::on_signals()?;
+    let runtime = runtime()?;
+    let store = runtime.block_on(SqliteStore::open_read_only(&args.db))?;
+    let listener = runtime.block_on(longhaul_dashboard::bind(args.listen))?;
+    until_stopped(&runtime, listener, store, &stop)?;
+    Ok(Exit::Pass)
+}
+
+/// Serves until Ctrl-C.
+pub(crate) fn until_stopped(
+    runtime: &Runtime,
+    listener: TcpListener,
+    store: SqliteStore,
+    stop: &Stop,
+) -> Result<(), CliError> {
+    if let Ok(address) = listener.local_addr() {
+        output::note(format!("dashboard: http://{address}/ (Ctrl-C ends it)"));
+    }
+    let stop = stop.clone();
+    let wanted = async move {
+        let mut ticks = tokio::time::interval(Duration::from_millis(100));
+        while !stop.wanted() {
+            ticks.tick().await;
+        }
+    };
+    runtime
+        .block_on(longhaul_dashboard::serve(listener, Arc::new(store), wanted))
+        .map_err(|source| CliError::Environment { what: "the dashboard stopped", source })
+}

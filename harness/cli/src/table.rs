@@ -1,0 +1,75 @@
+//! Tables for the terminal.
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use longhaul_record::{Outcome, RunRecord, metric};
+
+/// A table of texts.
+pub(crate) fn plain(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut table = empty(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    table.to_string()
+}
+
+/// One line under the header, nothing else: easy to read and to cut out of a terminal.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::new(' ', '─', '─', ' '));
+
+fn empty(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(STYLE).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header);
+    table
+}
+
+/// What the result table shows of a run: heading, metric, side.
+const COLUMNS: [(&str, &str, Option<&str>); 6] = [
+    ("Goodput", "goodput", None),
+    ("Transfer", "transfer_time", None),
+    ("First byte", "time_to_first_byte", None),
+    ("Overhead", "wire_overhead", None),
+    ("CPU, fetcher", "cpu_seconds", Some("fetcher")),
+    ("Queue", "peak_queueing_delay", None),
+];
+
+/// The results of a command, one run a row. A run that failed shows why, never a number.
+pub(crate) fn results(records: &[RunRecord]) -> String {
+    let header: Vec<&str> =
+        ["Scenario", "Subject"].into_iter().chain(COLUMNS.map(|(heading, ..)| heading)).chain(["Outcome"]).collect();
+    let mut table = empty(&header);
+    for record in records {
+        let mut cells = vec![Cell::new(clean(&record.scenario)), Cell::new(clean(&record.subject))];
+        cells.extend(COLUMNS.map(|(_, id, peer)| {
+            let value = record.value(id, peer).filter(|_| record.outcome == Outcome::Ok);
+            let text = value.zip(metric(id)).map_or_else(|| "–".into(), |(value, metric)| metric.unit.text(value));
+            Cell::new(text).set_alignment(CellAlignment::Right)
+        }));
+        cells.push(Cell::new(record.outcome.as_str()));
+        table.add_row(cells);
+    }
+    let reasons = records.iter().filter_map(|record| {
+        record.reason.as_ref()?;
+        Some(format!("\n{} · {}: {}", clean(&record.scenario), clean(&record.subject), reason(record)))
+    });
+    table.to_string() + &reasons.collect::<String>()
+}
+
+/// Why a run's outcome is not `ok`, fit for a terminal.
+pub(crate) fn reason(record: &RunRecord) -> String {
+    clean(record.reason.as_deref().unwrap_or_default())
+}
+
+/// Text that came from a program under test must not move the cursor or change colours.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(clean("a\u{1b}[2Jb\r\nc"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}c");
+    }
+}

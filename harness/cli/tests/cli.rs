@@ -1,0 +1,101 @@
+//! The `longhaul` program from end to end: what people and scripts see of it, above all when something is wrong.
+//!
+//! Tests that need a simulated network are skipped, with the reason, where `longhaul doctor` says that there is none,
+//! and those that need the shipped subjects where one of them cannot run.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test's own main")]
+
+#[path = "cli/files.rs"]
+mod files;
+#[path = "cli/ground.rs"]
+mod ground;
+#[path = "cli/interruption.rs"]
+mod interruption;
+#[path = "cli/labs.rs"]
+mod labs;
+#[path = "cli/mistakes.rs"]
+mod mistakes;
+#[path = "cli/places.rs"]
+mod places;
+#[path = "cli/questions.rs"]
+mod questions;
+#[path = "cli/serving.rs"]
+mod serving;
+#[path = "cli/subjects.rs"]
+mod subjects;
+#[path = "cli/transfers.rs"]
+mod transfers;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let no_lab = ground::no_lab();
+    let no_subjects = no_lab.clone().or_else(ground::no_subjects);
+    if let Some(reason) = &no_subjects {
+        println!("SKIPPED: {reason}");
+    }
+    let trial = |name: &'static str, without: bool, test: fn()| {
+        let run = move || -> Result<(), Failed> {
+            test();
+            Ok(())
+        };
+        Trial::test(name, run).with_ignored_flag(without)
+    };
+    let mut trials = Vec::new();
+    for (name, test) in ANYWHERE {
+        trials.push(trial(name, false, *test));
+    }
+    for (name, test) in IN_A_LAB {
+        trials.push(trial(name, no_lab.is_some(), *test));
+    }
+    for (name, test) in WITH_SUBJECTS {
+        trials.push(trial(name, no_subjects.is_some(), *test));
+    }
+    // One at a time: they share two processors, and some measure.
+    let arguments = Arguments { test_threads: Some(1), ..arguments };
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+type Test = (&'static str, fn());
+
+const ANYWHERE: &[Test] = &[
+    ("mistakes_in_files_are_named", mistakes::mistakes_in_files_are_named),
+    ("unknown_names_are_named", mistakes::unknown_names_are_named),
+    ("every_help_names_the_exit_codes", questions::every_help_names_the_exit_codes),
+    ("scenarios_are_listed_shown_and_checked", questions::scenarios_are_listed_shown_and_checked),
+    ("subjects_are_listed", questions::subjects_are_listed),
+    ("networks_are_shown", questions::networks_are_shown),
+    ("the_machine_is_described", questions::the_machine_is_described),
+    ("a_closed_pipe_is_no_accident", questions::a_closed_pipe_is_no_accident),
+    ("a_database_that_cannot_be_served_is_refused", places::a_database_that_cannot_be_served_is_refused),
+    ("a_port_in_use_is_said_when_serving", places::a_port_in_use_is_said_when_serving),
+    ("recorded_results_are_served", serving::recorded_results_are_served),
+];
+
+const IN_A_LAB: &[Test] = &[
+    ("a_database_that_cannot_be_written_is_refused", places::a_database_that_cannot_be_written_is_refused),
+    ("a_read_only_disk_is_said_at_once", places::a_read_only_disk_is_said_at_once),
+    ("a_full_disk_keeps_what_it_has", places::a_full_disk_keeps_what_it_has),
+    ("a_port_in_use_is_said_before_anything_is_measured", places::a_port_in_use_is_said_before_anything_is_measured),
+    ("programs_run_inside_a_network", questions::programs_run_inside_a_network),
+    ("a_network_is_calibrated", labs::a_network_is_calibrated),
+    ("programs_visit_a_network_that_is_up", labs::programs_visit_a_network_that_is_up),
+    ("a_killed_network_makes_room_for_the_next", labs::a_killed_network_makes_room_for_the_next),
+    ("a_broken_subject_is_recorded_as_failed", subjects::a_broken_subject_is_recorded_as_failed),
+    ("a_flood_is_ended", subjects::a_flood_is_ended),
+    ("a_daemon_does_not_outlive_its_run", subjects::a_daemon_does_not_outlive_its_run),
+    ("a_program_that_is_not_installed_is_named", subjects::a_program_that_is_not_installed_is_named),
+    ("an_unreachable_provider_is_not_trusted", subjects::an_unreachable_provider_is_not_trusted),
+    ("hosts_that_cannot_meet_are_measured_on_their_own", subjects::hosts_that_cannot_meet_are_measured_on_their_own),
+    ("a_closed_pipe_loses_no_result", subjects::a_closed_pipe_loses_no_result),
+    ("interruption_keeps_what_is_recorded", interruption::interruption_keeps_what_is_recorded),
+    ("a_killed_run_leaves_nothing_behind", interruption::a_killed_run_leaves_nothing_behind),
+];
+
+const WITH_SUBJECTS: &[Test] = &[
+    ("a_run_is_recorded_with_its_evidence", transfers::a_run_is_recorded_with_its_evidence),
+    ("a_dead_line_makes_a_transfer_wait", transfers::a_dead_line_makes_a_transfer_wait),
+    ("repetitions_have_seeds_of_their_own", transfers::repetitions_have_seeds_of_their_own),
+];

@@ -1,0 +1,114 @@
+//! Commands that answer questions and measure nothing.
+
+use super::files::scenario;
+use super::ground::Ground;
+use std::fs;
+use std::process::{Command, Stdio};
+
+pub(crate) fn every_help_names_the_exit_codes() {
+    let ended = Ground::new().longhaul(&["--help"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+    for words in ["0 pass", "2 usage", "4 untrusted", "5 subject failed", "6 environment", "130 interrupted"] {
+        assert!(ended.stdout.contains(words), "{words}: {}", ended.stdout);
+    }
+}
+
+pub(crate) fn scenarios_are_listed_shown_and_checked() {
+    let ground = Ground::new();
+    let listed = ground.longhaul(&["scenario", "list", "--json"]).json();
+    let names: Vec<&str> = listed.as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect();
+    let table = ground.longhaul(&["scenario", "list"]).stdout;
+    for name in ["local", "latency-20ms", "latency-200ms", "lossy-1pct", "home-nat", "dsl", "tree"] {
+        assert!(names.contains(&name) && table.contains(name), "{name}");
+    }
+    let shown = ground.longhaul(&["scenario", "show", "dsl", "--json"]).json();
+    assert_eq!((&shown["provider"], &shown["fetcher"]), (&"alice".into(), &"bob".into()));
+    assert_eq!(shown["hash"].as_str().unwrap().len(), 64);
+    assert!(ground.longhaul(&["scenario", "show", "dsl"]).stdout.contains(shown["hash"].as_str().unwrap()));
+    let checked = ground.longhaul(&["scenario", "check", ground.file("my.toml", &scenario("my"))]);
+    assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""), "{checked:?}");
+    assert!(checked.stdout.starts_with("my.toml: ok. "), "{checked:?}");
+}
+
+pub(crate) fn subjects_are_listed() {
+    let listed = Ground::new().longhaul(&["subject", "list", "--json"]).json();
+    let entries = listed.as_array().unwrap();
+    let names: Vec<&str> = entries.iter().map(|entry| entry["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["reference", "curl"]);
+    for entry in entries {
+        let keys: Vec<&str> = entry.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys, ["name", "ready", "reason", "version"]);
+        // One that cannot run says why, one that can says which it is.
+        let ready = entry["ready"].as_bool().unwrap();
+        assert_eq!((ready, !ready), (entry["version"].is_string(), entry["reason"].is_string()), "{entry}");
+    }
+}
+
+pub(crate) fn networks_are_shown() {
+    let ground = Ground::new();
+    let shown = ground.longhaul(&["lab", "show", "dsl", "--json"]).json();
+    let names = |key: &str| -> Vec<&str> {
+        shown[key].as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect()
+    };
+    assert_eq!(names("hosts"), ["alice", "bob"]);
+    assert_eq!(names("routers"), ["modem"]);
+    // Each link has two directions.
+    for link in ["alice.link", "bob.link", "modem.uplink"] {
+        assert_eq!(names("links").iter().filter(|name| **name == link).count(), 2, "{link}");
+    }
+    for host in shown["hosts"].as_array().unwrap() {
+        let addresses = host["addresses"].as_array().unwrap();
+        assert!(!addresses.is_empty(), "{host}");
+        for address in addresses {
+            address.as_str().unwrap().parse::<std::net::IpAddr>().unwrap();
+        }
+    }
+    let text = ground.longhaul(&["lab", "show", "dsl"]).stdout;
+    assert!(text.contains("behind modem") && text.contains("modem.uplink"), "{text}");
+}
+
+pub(crate) fn the_machine_is_described() {
+    let ground = Ground::new();
+    let ended = ground.longhaul(&["doctor", "--json"]);
+    let findings = ended.json();
+    let states: Vec<&str> = findings.as_array().unwrap().iter().map(|f| f["state"].as_str().unwrap()).collect();
+    assert!(!states.is_empty() && states.iter().all(|state| ["ok", "weak", "missing"].contains(state)), "{states:?}");
+    assert_eq!(ended.code, Some(if states.contains(&"missing") { 6 } else { 0 }));
+    assert_eq!(ground.longhaul(&["doctor"]).stdout.lines().count(), states.len());
+}
+
+/// What a shell makes of `longhaul … | head -0`, and of the same with standard error in the pipe.
+pub(crate) fn a_closed_pipe_is_no_accident() {
+    let ground = Ground::new();
+    let rows: [(&[&str], i32); 5] = [
+        (&["scenario", "list"], 0),
+        (&["scenario", "show", "dsl", "--json"], 0),
+        (&["subject", "list"], 0),
+        (&["--help"], 0),
+        (&["run", "locla"], 2),
+    ];
+    for (arguments, code) in rows {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_longhaul"));
+        command.args(arguments).current_dir(ground.path(".")).stdin(Stdio::null());
+        let status = command.stdout(writer.try_clone().unwrap()).stderr(writer).status().unwrap();
+        assert_eq!(status.code(), Some(code), "{arguments:?}: {status}");
+    }
+}
+
+pub(crate) fn programs_run_inside_a_network() {
+    let ground = Ground::new();
+    let exec = |command: &[&str]| ground.longhaul(&[&["lab", "exec", "dsl", "bob", "--"], command].concat());
+    for (script, code) in [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 128 + 15)] {
+        assert_eq!(exec(&["sh", "-c", script]).code, Some(code), "{script}");
+    }
+    let address = ground.longhaul(&["lab", "show", "dsl", "--json"]).json()["hosts"][1]["addresses"][0].clone();
+    let ended = exec(&["sh", "-c", "cat /proc/net/fib_trie; echo loud >&2"]);
+    assert!(ended.stdout.contains(address.as_str().unwrap()), "{address} is not in {}", ended.stdout);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), "loud\n"));
+    exec(&["no-such-program"]).refused(6, &["`no-such-program`", "host `bob`"]);
+    // The user's own files are there, and what the program writes stays.
+    assert_eq!(exec(&["sh", "-c", "echo here > written"]).code, Some(0));
+    assert_eq!(fs::read_to_string(ground.path("written")).unwrap(), "here\n");
+}

@@ -1,0 +1,237 @@
+//! Subjects that misbehave: exit code 5, the reason recorded, never a number, and nothing lost.
+
+use super::files::{COPY, GOOD, Scripts, scenario};
+use super::ground::{DB, Ended, Ground};
+use longhaul_record::{ExitState, Outcome, RunRecord};
+use std::process::{Command, Stdio};
+
+/// A misbehaving subject, what is recorded as the reason, and the exit state of its last process.
+type Row = (Scripts<'static>, &'static str, ExitState);
+
+const PROVIDERS: &[Row] = &[
+    (
+        Scripts { name: "exits", provider: "echo no disk >&2; exit 4", ..GOOD },
+        "the provider ended before it was ready: exited with status 4",
+        ExitState::Code(4),
+    ),
+    (
+        Scripts { name: "dies-later", provider: r#"echo '{"event":"ready"}'; sleep 0.3; exit 9"#, ..HANGS },
+        "the provider ended during the transfer: exited with status 9",
+        ExitState::Killed,
+    ),
+    (
+        Scripts { name: "never-ready", provider: "echo waiting >&2; exec sleep 1000", ..GOOD },
+        "the provider was not ready within 1 s",
+        ExitState::TimedOut,
+    ),
+    (
+        Scripts { name: "never-listens", provider: "exec sleep 1000", ready: "ready = { port = 9 }", ..GOOD },
+        "the provider was not ready within 1 s",
+        ExitState::TimedOut,
+    ),
+    (
+        Scripts { name: "falls-silent", provider: "exec >&-; exec sleep 1000", ..GOOD },
+        "the provider closed its standard output before it was ready",
+        ExitState::Killed,
+    ),
+    (
+        Scripts { name: "greets", provider: "echo hello; exec sleep 1000", ..GOOD },
+        "the provider broke the subject protocol",
+        ExitState::Killed,
+    ),
+];
+
+const HANGS: Scripts<'static> = Scripts { name: "hangs", fetcher: "echo stuck >&2; exec sleep 1000", ..GOOD };
+
+const FETCHERS: &[Row] = &[
+    (
+        Scripts { name: "exits-3", fetcher: "echo no route >&2; exit 3", ..GOOD },
+        "the fetcher exited with status 3",
+        ExitState::Code(3),
+    ),
+    (
+        Scripts { name: "says-why", fetcher: r#"echo '{"event":"error","message":"lost"}'; exit 1"#, ..EVENTS },
+        "the fetcher exited with status 1: lost",
+        ExitState::Code(1),
+    ),
+    (Scripts { name: "crashes", fetcher: "kill -SEGV $$", ..GOOD }, "ended by signal 11", ExitState::Signal(11)),
+    (HANGS, "not finished within 1 s", ExitState::TimedOut),
+    (
+        Scripts { name: "chatters", fetcher: "while :; do echo so; sleep 0.005; done", ..GOOD },
+        "not finished within 1 s",
+        ExitState::TimedOut,
+    ),
+    (
+        Scripts {
+            name: "leaves-a-child",
+            fetcher: "mkfifo up; setsid sh -c 'echo > up; while sleep 0.1; do echo so; done' & read it < up; exit 3",
+            ..GOOD
+        },
+        "the fetcher exited with status 3",
+        ExitState::Code(3),
+    ),
+];
+
+const EVENTS: Scripts<'static> = Scripts { name: "events", events: true, ..GOOD };
+
+const TALKERS: &[Row] = &[
+    (
+        Scripts { name: "garbage", fetcher: "head -c 1000 /dev/urandom; echo; exec sleep 1000", ..EVENTS },
+        "the fetcher broke the subject protocol",
+        ExitState::Killed,
+    ),
+    (
+        Scripts { name: "endless-line", fetcher: "head -c 100000 /dev/zero; echo; exec sleep 1000", ..EVENTS },
+        "the fetcher printed a line of more than 64 KiB",
+        ExitState::Killed,
+    ),
+    (
+        Scripts { name: "no-word", fetcher: COPY, ..EVENTS },
+        "exited with success but never said `connected`",
+        ExitState::Code(0),
+    ),
+];
+
+/// They all exit with success.
+const LIARS: &[(&str, &str, &str)] = &[
+    ("nothing", "true", "\"payload.bin\" was not received"),
+    ("empty", ": > {out}/{payload.name}", "\"payload.bin\" differs from what was sent (0 bytes, sent 65536)"),
+    ("zeroes", "head -c 65536 /dev/zero > {out}/{payload.name}", "\"payload.bin\" differs from what was sent"),
+    ("more", "cp {payload.path} {out}/{payload.name}; : > {out}/more", "a file that was not sent: \"more\""),
+    ("link", "ln -s {payload.path} {out}/{payload.name}", "\"payload.bin\" was not received"),
+    ("pipe", "mkfifo {out}/{payload.name}", "\"payload.bin\" was not received"),
+    ("directory", "mkdir {out}/{payload.name}", "\"payload.bin\" was not received"),
+    ("removed", "rm -r {out}", "cannot read what was received"),
+];
+
+pub(crate) fn a_broken_subject_is_recorded_as_failed() {
+    let ground = Ground::new();
+    let good = ground.record_one();
+    let file = ground.file("small.toml", &scenario("small"));
+    let mut expected = vec![good];
+    let liars =
+        LIARS.iter().map(|(name, fetcher, reason)| (Scripts { name, fetcher, ..GOOD }, *reason, ExitState::Code(0)));
+    for (scripts, reason, exit) in [PROVIDERS, FETCHERS, TALKERS].concat().into_iter().chain(liars) {
+        let subject = ground.file("subject.toml", &scripts.text());
+        let ended = ground.longhaul(&["run", file, "--subject", subject, "--json", "--db", DB]);
+        let record = failed(&ended, reason);
+        let last = record.processes.last().unwrap();
+        assert_eq!((record.subject.as_str(), last.exit), (scripts.name, exit), "{record:?}");
+        let timed_out = exit == ExitState::TimedOut;
+        assert_eq!(record.outcome, if timed_out { Outcome::TimedOut } else { Outcome::SubjectFailed });
+        // What it wrote to standard error is kept.
+        for script in [scripts.provider, scripts.fetcher] {
+            if let Some(said) = script.strip_prefix("echo ").and_then(|rest| rest.split_once(" >&2")) {
+                let tails = record.processes.iter().any(|process| process.stderr_tail == format!("{}\n", said.0));
+                assert!(tails, "{record:?}");
+            }
+        }
+        expected.push(record);
+    }
+    assert_eq!(ground.records(), expected);
+}
+
+/// The one record of a command whose subject failed for `reason`.
+fn failed(ended: &Ended, reason: &str) -> RunRecord {
+    assert_eq!(ended.code, Some(5), "{reason}: {ended:?}");
+    let [record] = ended.records().try_into().expect("one record");
+    assert!(record.reason.as_ref().unwrap().contains(reason), "{reason}: {:?}", record.reason);
+    assert!(record.samples.is_empty(), "{reason}: {:?}", record.samples);
+    record
+}
+
+pub(crate) fn a_flood_is_ended() {
+    let ground = Ground::new();
+    let file = ground.file("small.toml", &scenario("small").replace("\"1s\"", "\"55s\""));
+    let fetcher = Scripts {
+        name: "floods",
+        fetcher: "yes how loud can a program be until someone hears it | head -c 80M; exec sleep 1000",
+        ..GOOD
+    };
+    let provider = Scripts { name: "floods", provider: "echo '{\"event\":\"ready\"}'; exec yes", ..HANGS };
+    for (scripts, role) in [(fetcher, "fetcher"), (provider, "provider")] {
+        let subject = ground.file("subject.toml", &scripts.text());
+        let ended = ground.longhaul(&["run", file, "--subject", subject, "--json", "--db", DB]);
+        let record = failed(&ended, &format!("the {role} printed more than 64 MiB to standard output"));
+        assert_eq!(ground.records().last(), Some(&record));
+    }
+}
+
+/// The second subject fails if it sees a process of the first.
+pub(crate) fn a_daemon_does_not_outlive_its_run() {
+    let ground = Ground::new();
+    let file = ground.file("small.toml", &scenario("small"));
+    // It waits until the other one has left its process group.
+    let leave = format!("{COPY}; mkfifo up; setsid sh -c 'echo > up; exec sleep 98765' >/dev/null & read it < up");
+    let look = format!("{COPY}; grep -l 9876[5] /proc/[0-9]*/cmdline && exit 9; true");
+    let leaves = ground.file("leaves.toml", &Scripts { name: "leaves", fetcher: &leave, ..GOOD }.text());
+    let looks = ground.file("looks.toml", &Scripts { name: "looks", fetcher: &look, ..GOOD }.text());
+    let ended = ground.longhaul(&["run", file, "--subject", leaves, "--subject", looks, "--json", "--db", DB]);
+    let records = ended.records();
+    let failures: Vec<&RunRecord> = records.iter().filter(|record| record.outcome == Outcome::SubjectFailed).collect();
+    assert!(failures.is_empty(), "{failures:?}");
+    assert_eq!(records.last().map(|record| record.subject.as_str()), Some("looks"));
+}
+
+pub(crate) fn a_program_that_is_not_installed_is_named() {
+    let ground = Ground::new();
+    let file = ground.file("small.toml", &scenario("small"));
+    let text = GOOD.text().replacen("[fetcher]\ncommand = [\"sh\"", "[fetcher]\ncommand = [\"no-such-program\"", 1);
+    let subject = ground.file("subject.toml", &text);
+    let ended = ground.longhaul(&["run", file, "--subject", subject, "--db", DB]);
+    ended.refused(6, &["subject `good` cannot run on this machine", "`no-such-program` is not installed"]);
+}
+
+/// The provider is behind a NAT and never speaks first: no probe gets from the fetcher to it. A subject may get there all
+/// the same, by relay or hole punching, so each host's own way to the internet is measured, and its router.
+pub(crate) fn hosts_that_cannot_meet_are_measured_on_their_own() {
+    let ground = Ground::new();
+    let behind = "[[router]]\nname = \"home\"\nnat = \"home\"\n\n[[host]]\nname = \"alice\"\nbehind = \"home\"\n";
+    let text = scenario("behind").replacen("[[host]]\nname = \"alice\"\n", behind, 1);
+    let file = ground.file("behind.toml", &text);
+    let subject = ground.file("subject.toml", &GOOD.text());
+    let ended = ground.longhaul(&["run", file, "--subject", subject, "--json", "--db", DB]);
+    // A busy machine may leave it untrusted; what was measured is there all the same.
+    assert!(matches!(ended.code, Some(0 | 4)), "{ended:?}");
+    let records = ended.records();
+    for record in &records {
+        let paths: Vec<(&str, &str)> =
+            record.calibration.paths.iter().map(|path| (path.from.as_str(), path.to.as_str())).collect();
+        assert_eq!(paths, [("bob", "internet"), ("internet", "bob"), ("alice", "internet"), ("internet", "alice")]);
+        let [nat] = &record.calibration.nats[..] else { panic!("{:?}", record.calibration.nats) };
+        assert_eq!(nat.host, "alice");
+    }
+    assert_eq!(ground.records(), records);
+}
+
+/// A provider that nobody can reach by UDP: nothing proves what its links do.
+pub(crate) fn an_unreachable_provider_is_not_trusted() {
+    let ground = Ground::new();
+    let behind =
+        "[[router]]\nname = \"home\"\nnat = \"udp-blocked\"\n\n[[host]]\nname = \"alice\"\nbehind = \"home\"\n";
+    let text = scenario("behind").replacen("[[host]]\nname = \"alice\"\n", behind, 1);
+    let file = ground.file("behind.toml", &text);
+    let subject = ground.file("subject.toml", &GOOD.text());
+    let ended = ground.longhaul(&["run", file, "--subject", subject, "--json", "--db", DB]);
+    assert_eq!(ended.code, Some(4), "{ended:?}");
+    let records = ended.records();
+    for record in &records {
+        assert_eq!(record.outcome, Outcome::Untrusted, "{record:?}");
+        assert!(record.samples.is_empty() && record.reason.as_ref().unwrap().contains("alice"), "{record:?}");
+    }
+    assert_eq!(ground.records(), records);
+}
+
+/// `longhaul run … --json | head -0`: whoever stops reading does not stop the keeping.
+pub(crate) fn a_closed_pipe_loses_no_result() {
+    let ground = Ground::new();
+    let file = ground.file("small.toml", &scenario("small"));
+    let subject = ground.file("subject.toml", &GOOD.text());
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_longhaul"));
+    command.args(["run", file, "--subject", subject, "--json", "--db", DB]).current_dir(ground.path("."));
+    let status = command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::null()).status().unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(ground.records().len(), 1);
+}
