@@ -37,7 +37,6 @@ pub use snapshot::{INTERVAL_NS, Interval, LinkInterval, Snapshot};
 pub(crate) use agenda::Act;
 pub(crate) use fidelity::fidelity_record;
 pub(crate) use handle::Handle;
-pub(crate) use port::PortDrops;
 pub(crate) use taps::Seen;
 
 /// The longest sleep: also an idle engine notices within this time that it was stopped.

@@ -221,7 +221,7 @@ impl Lab {
         let lab = Lab { carrier: engines.links, ..Lab::build(&plan, seed, engines.attachment)? };
         if engines.links == LinkEngine::Netem {
             for host in lab.hosts.values().chain(&lab.internet) {
-                let failed = |source| LabError::Device { host: host.name.clone(), source };
+                let failed = |source| LabError::Device { host: host.name().to_owned(), source };
                 let switched = host.run(|| ethtool::segmentation_off(DEVICE));
                 let switched = switched.map_err(|source| failed(DeviceError::Namespace(source)))?;
                 switched.map_err(|source| failed(DeviceError::Segmentation(source)))?;

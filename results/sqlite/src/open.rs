@@ -16,6 +16,9 @@ const APPLICATION_ID: i64 = 1_818_780_021;
 /// Readers beside the one writer that SQLite allows.
 const CONNECTIONS: u32 = 4;
 
+/// How long to leave a new file to the other program that wants it alone.
+const ASK_AGAIN: Duration = Duration::from_millis(10);
+
 /// One SQLite file. Cheap to share behind an `Arc`.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -146,7 +149,7 @@ impl SqliteStore {
         if let Some(pages) = options.max_pages {
             connect = connect.pragma("max_page_count", pages.to_string());
         }
-        let pool = pool().connect_with(connect).await.map_err(|error| unwritable(&path, error))?;
+        let pool = connect_alone(connect, options).await.map_err(|error| unwritable(&path, error))?;
         let store = SqliteStore { path, pool };
         store.migrate().await?;
         store.probe().await?;
@@ -213,6 +216,25 @@ impl SqliteStore {
         sqlx::query("DELETE FROM projects WHERE id < 0").execute(&mut *tx).await.map_err(failed)?;
         tx.rollback().await.map_err(failed)?;
         Ok(())
+    }
+}
+
+/// Connects, and asks again while another program is making the same file.
+///
+/// A new file needs to be had alone once, to turn its write-ahead log on. Two programs that want this at once each hold
+/// what the other one waits for, so SQLite says busy to one of them at once, whatever the timeout
+/// (<https://sqlite.org/c3ref/busy_handler.html>).
+async fn connect_alone(connect: SqliteConnectOptions, options: &Options) -> Result<SqlitePool, sqlx::Error> {
+    let mut left = options.busy_timeout;
+    loop {
+        match pool().connect_with(connect.clone()).await {
+            Err(error) if kind(&error) == TroubleKind::Locked && !left.is_zero() => {
+                let pause = left.min(ASK_AGAIN);
+                tokio::time::sleep(pause).await;
+                left -= pause;
+            }
+            other => return other,
+        }
     }
 }
 
