@@ -260,10 +260,18 @@ pub struct Tolerance {
     pub lateness_p99_ns: u64,
     /// Allowed gap of the emulator's loop, in nanoseconds.
     pub gap_ns: u64,
+    /// Share of its packets that the sender of a constant-rate flow may miss to send, in thousandths.
+    #[serde(default = "cross_permille")]
+    pub cross_permille: u32,
+}
+
+fn cross_permille() -> u32 {
+    50
 }
 
 impl Default for Tolerance {
-    /// Half a millisecond or 2 % of delay, 3 % of rate, 2 ms of lateness at the 99th percentile, no gap of 100 ms.
+    /// Half a millisecond or 2 % of delay, 3 % of rate, 2 ms of lateness at the 99th percentile, no gap of 100 ms, 5 % of a
+    /// cross flow's packets.
     fn default() -> Tolerance {
         Tolerance {
             delay_ns: 500_000,
@@ -271,6 +279,7 @@ impl Default for Tolerance {
             rate_permille: 30,
             lateness_p99_ns: 2_000_000,
             gap_ns: 100_000_000,
+            cross_permille: cross_permille(),
         }
     }
 }
