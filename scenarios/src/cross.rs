@@ -160,7 +160,7 @@ impl Place<'_> {
             _ => None,
         });
         let known = first.chain(later).filter_map(|(name, config)| Some((name.to_string(), config.mtu?.bytes)));
-        known.chain([("hosts".to_owned(), HOST_MTU)]).min_by_key(|(_, bytes)| *bytes).unwrap_or_default()
+        known.chain([("every host".to_owned(), HOST_MTU)]).min_by_key(|(_, bytes)| *bytes).unwrap_or_default()
     }
 }
 

@@ -133,6 +133,11 @@ impl CrossTraffic {
         self.end()
     }
 
+    /// Whether every flow has come to its own stop.
+    pub fn ended(&self) -> bool {
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+
     fn end(&mut self) -> Vec<CrossReport> {
         let told = self.stop.write(1).is_ok();
         let threads = self.threads.drain(..).filter(|_| told);

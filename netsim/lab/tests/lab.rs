@@ -6,6 +6,8 @@
 
 #[path = "lab/capture.rs"]
 mod capture;
+#[path = "lab/cross.rs"]
+mod cross;
 #[path = "lab/fate.rs"]
 mod fate;
 #[path = "lab/kernels.rs"]
@@ -78,6 +80,11 @@ fn main() {
         trial("a_stalled_emulator_is_noticed", network::a_stalled_emulator_is_noticed),
         trial("links_change_at_their_time", network::links_change_at_their_time),
         trial("ports_are_mapped_until_a_reboot", network::ports_are_mapped_until_a_reboot),
+        trial("constant_rates_keep_to_their_schedule", cross::constant_rates_keep_to_their_schedule),
+        trial("tcp_flows_stop_and_start_anew", cross::tcp_flows_stop_and_start_anew),
+        trial("flows_get_through_wherever_there_is_a_way", cross::flows_get_through_wherever_there_is_a_way),
+        trial("a_reboot_does_not_end_a_flow", cross::a_reboot_does_not_end_a_flow),
+        trial("flows_that_cannot_be_say_why", cross::flows_that_cannot_be_say_why),
         trial("hosts_have_names", servers::hosts_have_names),
         trial("ipv6_only_hosts_reach_ipv4_by_name", servers::ipv6_only_hosts_reach_ipv4_by_name),
         trial("routers_are_classified", servers::routers_are_classified),

@@ -54,6 +54,7 @@ impl End {
 
     /// One more place where the other side may be; whether it is new.
     fn learn(&mut self, peer: SocketAddr) -> bool {
+        let peer = reachable(self.own, peer);
         let new = !self.peers.contains(&peer);
         if new {
             self.peers.push(peer);
@@ -89,8 +90,8 @@ impl UdpFlow {
         let (from, to) = (SocketAddr::new(from, ports[1]), SocketAddr::new(to, ports[0]));
         let [mut sender, mut receiver] = [End::new(hosts[0], from)?, End::new(hosts[1], to)?];
         match opening {
-            Opening::Sender => drop(sender.learn(reachable(from.ip(), to))),
-            Opening::Receiver => drop(receiver.learn(reachable(to.ip(), from))),
+            Opening::Sender => drop(sender.learn(to)),
+            Opening::Receiver => drop(receiver.learn(from)),
             Opening::Both => {}
         }
         // IP's header and UDP's.
@@ -117,6 +118,7 @@ impl UdpFlow {
             target,
             started_ns,
             sent: 0,
+            numbers: 0,
             arrived: Arrived::default(),
             flow: self,
         };
@@ -234,6 +236,8 @@ struct Stream {
     target: SocketAddr,
     started_ns: u64,
     sent: u64,
+    /// No packet has this number yet.
+    numbers: u64,
     arrived: Arrived,
 }
 
@@ -280,6 +284,7 @@ impl Stream {
 
     fn send(&mut self, number: u64) -> io::Result<()> {
         self.packet[..8].copy_from_slice(&number.to_be_bytes());
+        self.numbers = number + 1;
         match self.flow.sender.socket.send_to(&self.packet, self.target) {
             Ok(_) => self.sent += 1,
             // The device does not take more: a packet that was due and not sent.
@@ -294,7 +299,8 @@ impl Stream {
         let mut buffer = [0; 8];
         for _ in 0..2 * LOOK {
             let Some((len, _)) = self.flow.receiver.next(&mut buffer) else { return };
-            if let Some(number) = number(&buffer[..len]).filter(|number| *number < KNOCK) {
+            // Anything else is a late answer to a question from before.
+            if let Some(number) = number(&buffer[..len]).filter(|number| *number < self.numbers) {
                 self.arrived.note(number, clock.elapsed_ns());
             }
         }
