@@ -1,11 +1,12 @@
 //! A run's page: what happened, second by second, and whether the network was what it claimed.
 
 use super::Frame;
+use super::cross::cross;
 use crate::chart::{Ink, Lane, LaneKind, Trace, timeline};
 use crate::html::{commit, glue, outcome, plural, shell, subject, svg, time};
 use longhaul_record::{
-    CrossKind, CrossReport, ExitState, Fidelity, LinkReport, NatBehaviour, NatCheck, Outcome, PathCheck, ProcessReport,
-    Role, RunRecord, Unit, metric, text,
+    ExitState, Fidelity, LinkReport, NatBehaviour, NatCheck, Outcome, PathCheck, ProcessReport, Role, RunRecord, Unit,
+    metric, text,
 };
 use maud::{Markup, html};
 
@@ -21,7 +22,7 @@ pub(crate) fn run(frame: &Frame, run: &RunRecord) -> Markup {
         (calibration(run))
         (samples(run))
         (links(run))
-        (cross(run))
+        (cross(&run.cross))
         (processes(run))
         (repeat(run))
         (facts(run))
@@ -346,57 +347,6 @@ fn link_row(link: &LinkReport) -> Markup {
                     code title="Equal in two runs that lost the same packets" { (link.impairment_trace) }
                 }
             }
-        }
-    }
-}
-
-fn cross(run: &RunRecord) -> Markup {
-    html! {
-        @if !run.cross.is_empty() {
-            h2 { "Other traffic meanwhile" }
-            div.table {
-                table {
-                    thead {
-                        tr {
-                            th { "Flow" } th { "Asked for" } th.n { "From" } th.n { "To" } th.n { "Sent" }
-                            th.n { "Received" } th.n { "Packets lost" } th.n { "Goodput" }
-                        }
-                    }
-                    tbody { @for flow in &run.cross { (cross_row(flow)) } }
-                }
-            }
-        }
-    }
-}
-
-fn cross_row(flow: &CrossReport) -> Markup {
-    let time = |ns: Option<u64>| ns.map_or_else(|| "–".into(), |ns| text::seconds(ns as f64 / 1e9));
-    html! {
-        tr {
-            td.nowrap {
-                (flow.label())
-                @if let Some(failure) = &flow.failure { span.below.bad { (failure) } }
-            }
-            td {
-                @match &flow.kind {
-                    CrossKind::Tcp { congestion } => { "as fast as it may" span.below { (congestion) } }
-                    CrossKind::Udp { rate_bps, packet_bytes, due_packets, sent_packets } => {
-                        (text::trimmed(text::bits_per_second(*rate_bps as f64))) ", packets of " (packet_bytes) " bytes"
-                        @if due_packets > sent_packets {
-                            span.below { (text::count((due_packets - sent_packets) as f64)) " not sent in time" }
-                        }
-                    }
-                }
-            }
-            td.n { (time(flow.started_ns)) }
-            td.n { (time(flow.stopped_ns)) }
-            td.n { (text::bytes(flow.sent_bytes as f64)) }
-            td.n { (text::bytes(flow.received_bytes as f64)) }
-            td.n {
-                (text::count(flow.lost_packets as f64))
-                @if matches!(flow.kind, CrossKind::Tcp { .. }) { span.below { "sent again" } }
-            }
-            td.n { (text::bits_per_second(flow.goodput_bps)) }
         }
     }
 }
