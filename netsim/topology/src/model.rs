@@ -109,6 +109,13 @@ pub struct Host {
     pub link: Access,
 }
 
+impl Host {
+    /// A host behind a router, or directly on the public internet.
+    pub fn new(name: &str, behind: Option<&str>, link: Access) -> Host {
+        Host { name: name.into(), behind: behind.map(Into::into), link }
+    }
+}
+
 /// An access link, seen from the one who has it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Access {
@@ -116,4 +123,11 @@ pub struct Access {
     pub up: LinkConfig,
     /// Towards the host.
     pub down: LinkConfig,
+}
+
+impl Access {
+    /// The same in both directions.
+    pub fn both(link: LinkConfig) -> Access {
+        Access { up: link.clone(), down: link }
+    }
 }

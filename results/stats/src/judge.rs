@@ -482,8 +482,10 @@ mod tests {
             (report(tcp, Some("could not connect within 10 s")), Some("could not connect within 10 s")),
         ];
         for (report, expect) in rows {
-            let got: Vec<String> =
-                judge_cross(&[report.clone()], &Tolerance::default()).iter().map(ToString::to_string).collect();
+            let got: Vec<String> = judge_cross(std::slice::from_ref(&report), &Tolerance::default())
+                .iter()
+                .map(ToString::to_string)
+                .collect();
             let expect: Vec<String> =
                 expect.iter().map(|words| format!("cross traffic {}: {words}", report.label())).collect();
             assert_eq!(got, expect);

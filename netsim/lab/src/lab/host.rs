@@ -42,7 +42,7 @@ impl Host {
         &self.name
     }
 
-    /// The host's place in [`Snapshot`]'s lists.
+    /// The host's place in [`crate::Snapshot`]'s lists.
     pub fn index(&self) -> usize {
         self.node.index()
     }

@@ -1,6 +1,7 @@
 //! Cross traffic.
 
-use crate::network::{host, pair, up};
+use crate::host;
+use crate::network::{pair, up};
 use longhaul_record::{CrossKind, CrossReport};
 use netsim_fabric::{LinkConfig, LinkState, Outage, Queue, Rate};
 use netsim_lab::{CrossTraffic, Lab};
