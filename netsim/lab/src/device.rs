@@ -24,6 +24,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::OnceLock;
 
+pub(crate) use packet::wire;
 pub(crate) use pipe::Plumbing;
 pub(crate) use tun::PATH as TUN_PATH;
 

@@ -5,8 +5,8 @@ use crate::clock;
 use crate::lab::{Engines, Lab};
 use crate::socket::Socket;
 use longhaul_record::Fidelity;
-use netsim_fabric::{LinkConfig, Time};
-use netsim_topology::{Access, Direction, Host, LinkName, Topology, plan};
+use netsim_fabric::{Ecn, LinkConfig, Time};
+use netsim_topology::{Access, Change, Direction, Host, LinkName, Topology, plan};
 use nix::sys::socket::{setsockopt, sockopt};
 use std::io::ErrorKind;
 use std::net::UdpSocket;
@@ -23,6 +23,8 @@ pub(super) struct Train {
     pub(super) bytes: usize,
     /// How they follow each other.
     pub(super) pace: Pace,
+    /// Whether the sender can be told of congestion (RFC 3168).
+    pub(super) ecn: bool,
 }
 
 /// How datagrams follow each other.
@@ -43,6 +45,8 @@ pub(super) enum Pace {
 pub(super) struct Arrival {
     pub(super) number: u32,
     pub(super) at: Time,
+    /// A link on the way was congested.
+    pub(super) marked: bool,
 }
 
 /// What became of a train.
@@ -62,9 +66,19 @@ const WINDOW: u32 = 64;
 const SILENCE: Duration = Duration::from_millis(500);
 /// How long to wait for a receiver that has less than it should.
 const PATIENCE_NS: u64 = 3_000_000_000;
+/// One that has heard nothing for so long, though all has left the link, has lost it: a kernel drops what has been damaged,
+/// and not every engine counts that.
+const LOST_NS: u64 = 200_000_000;
 
-/// Sends a train over a link of that description, in a lab of its own.
-pub(super) fn run(link: &LinkConfig, train: Train, seed: u64, engines: Engines) -> Result<Outcome, FieldError> {
+/// Sends a train over a link of that description, in a lab of its own. With `then`, the link becomes that once it has taken
+/// in everything.
+pub(super) fn run(
+    link: &LinkConfig,
+    then: Option<&LinkConfig>,
+    train: Train,
+    seed: u64,
+    engines: Engines,
+) -> Result<Outcome, FieldError> {
     let host = |name: &str, up: LinkConfig| Host {
         name: name.into(),
         behind: None,
@@ -75,6 +89,9 @@ pub(super) fn run(link: &LinkConfig, train: Train, seed: u64, engines: Engines) 
     let lab = Lab::up_with(&plan, seed, engines)?;
     let (a, b) = (lab.host("a")?.udp()?, lab.host("b")?.udp()?);
     a.connect(b.local_addr()?)?;
+    if train.ecn {
+        setsockopt(&a, sockopt::Ipv4Tos, &i32::from(Ecn::Capable0.bits())).map_err(std::io::Error::from)?;
+    }
     let b = Socket::new(b)?;
     b.set_timeout(SILENCE)?;
     // What the kernels themselves have said so far is not of the train.
@@ -82,7 +99,12 @@ pub(super) fn run(link: &LinkConfig, train: Train, seed: u64, engines: Engines) 
     let (heard, done) = (AtomicU64::new(0), AtomicBool::new(false));
     let (sent, arrived) = std::thread::scope(|scope| {
         let receiver = scope.spawn(|| receive(&b, &heard, &done));
-        let sent = send(&lab, &a, train, &heard);
+        let sent = send(&lab, &a, train, &heard).and_then(|sent| {
+            if let Some(then) = then {
+                change(&lab, then, sent.len() as u64)?;
+            }
+            Ok(sent)
+        });
         done.store(true, Ordering::Release);
         (sent, receiver.join().unwrap_or_default())
     });
@@ -99,7 +121,7 @@ fn receive(socket: &Socket, heard: &AtomicU64, done: &AtomicBool) -> Vec<Arrival
         match socket.receive(&mut buffer) {
             Ok(received) => {
                 let number = u32::from_be_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]);
-                arrived.push(Arrival { number, at: received.at });
+                arrived.push(Arrival { number, at: received.at, marked: received.congested });
                 heard.fetch_add(1, Ordering::Release);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock && finished => return arrived,
@@ -145,6 +167,19 @@ fn send(lab: &Lab, socket: &UdpSocket, train: Train, heard: &AtomicU64) -> Resul
     Ok(sent)
 }
 
+/// Makes the link another once it has taken in what was sent.
+fn change(lab: &Lab, then: &LinkConfig, sent: u64) -> Result<(), FieldError> {
+    let (_alarm, time) = channel::<()>();
+    let until = clock::now() + PATIENCE_NS;
+    let name = LinkName { link: "a.link".into(), direction: Direction::Up };
+    let index = lab.link_index(&name).unwrap_or_default();
+    while lab.snapshot()?.links[index].packets < sent && clock::now() < until {
+        let _ = time.recv_timeout(Duration::from_millis(1));
+    }
+    lab.change(&Change::Link { name, config: Box::new(then.clone()) })?;
+    Ok(())
+}
+
 /// Waits until the link has taken in what was sent, and the receiver has read what the link has delivered, but for what
 /// has been missing for long. Returns how much that is now.
 fn wait_until_heard(
@@ -157,6 +192,7 @@ fn wait_until_heard(
     let index = |link: &str, direction| lab.link_index(&LinkName { link: link.into(), direction }).unwrap_or_default();
     let (first, last) = (index("a.link", Direction::Up), index("b.link", Direction::Down));
     let until = clock::now() + PATIENCE_NS;
+    let mut progress = (heard.load(Ordering::Acquire), clock::now());
     loop {
         let snapshot = lab.snapshot()?;
         // The receiver's kernel drops what has been damaged.
@@ -166,7 +202,12 @@ fn wait_until_heard(
         if behind <= missing && snapshot.links[first].packets >= sent {
             return Ok(missing);
         }
-        if clock::now() >= until {
+        let (heard, now) = (heard.load(Ordering::Acquire), clock::now());
+        if heard != progress.0 {
+            progress = (heard, now);
+        }
+        let is_lost = now.nanos_since(progress.1) > LOST_NS && snapshot.links[first].packets >= sent;
+        if is_lost || now >= until {
             return Ok(behind);
         }
         let _ = time.recv_timeout(Duration::from_millis(1));
