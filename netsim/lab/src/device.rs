@@ -23,6 +23,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 pub(crate) use packet::wire;
 pub(crate) use pipe::Plumbing;
@@ -94,6 +95,14 @@ pub enum DeviceError {
         /// What the kernel said.
         #[source]
         source: Box<rtnetlink::Error>,
+    },
+    /// The kernel does not take an address into use.
+    #[error(
+        "the kernel still takes in nothing for {address}, {READY_MS} ms after it was told of it; is the machine overloaded?"
+    )]
+    NotReady {
+        /// The address.
+        address: IpAddr,
     },
     /// The local runtime that talks netlink.
     #[error("cannot talk netlink")]
@@ -252,7 +261,8 @@ fn silent_namespace() -> Result<NetNs, DeviceError> {
 
 /// Talks netlink in the current thread's namespace. A runtime is needed only for these few messages.
 fn netlink(work: impl AsyncFnOnce(Handle) -> Result<(), DeviceError>) -> Result<(), DeviceError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(DeviceError::Netlink)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let runtime = runtime.map_err(DeviceError::Netlink)?;
     runtime.block_on(async {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(DeviceError::Netlink)?;
         let driver = tokio::spawn(connection);
@@ -289,6 +299,9 @@ async fn configure(handle: &Handle, spec: &DeviceSpec<'_>) -> Result<(), DeviceE
     for address in spec.addresses {
         add_address(handle, device, *address).await?;
     }
+    for address in spec.addresses {
+        ready(*address).await?;
+    }
     match spec.routes {
         Routes::Everything => {
             for everything in
@@ -319,6 +332,34 @@ async fn add_address(handle: &Handle, device: u32, address: IpAddr) -> Result<()
     add.execute().await.map_err(failed(format!("address {address}")))
 }
 
+/// So long may it take until an address is in use, in milliseconds. Usually it is some microseconds.
+const READY_MS: u64 = 10_000;
+
+/// Waits until packets for an address are taken in. For IPv6 the kernel sees to that later, in a worker (`addrconf_dad_work`),
+/// and until then drops them.
+async fn ready(address: IpAddr) -> Result<(), DeviceError> {
+    let IpAddr::V6(v6) = address else { return Ok(()) };
+    for _ in 0..READY_MS {
+        let routes = fs::read_to_string("/proc/thread-self/net/ipv6_route").map_err(DeviceError::Netlink)?;
+        if routes.lines().any(|route| is_local_route(route, v6)) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Err(DeviceError::NotReady { address })
+}
+
+/// Whether a line of `/proc/net/ipv6_route` says that packets for an address are for this machine: "destination length
+/// source length next-hop metric references uses flags device".
+fn is_local_route(route: &str, address: Ipv6Addr) -> bool {
+    const FLAGS: usize = 6;
+    const LOCAL: u32 = 0x8000_0000;
+    let mut fields = route.split_ascii_whitespace();
+    let (destination, length) = (fields.next(), fields.next());
+    let flags = fields.nth(FLAGS).and_then(|flags| u32::from_str_radix(flags, 16).ok()).unwrap_or(0);
+    destination == Some(&*format!("{:032x}", u128::from(address))) && length == Some("80") && flags & LOCAL != 0
+}
+
 async fn add_route(handle: &Handle, device: u32, to: Prefix) -> Result<(), DeviceError> {
     let what = format!("route to {}/{}", to.addr(), to.len());
     match to.addr() {
@@ -344,4 +385,21 @@ pub(crate) fn device_drops(name: &str) -> io::Result<u64> {
         .filter_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'))
         .find_map(|fields| fields.split_whitespace().nth(TX_DROP)?.parse().ok())
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no device in /proc/net/dev"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_routes_are_told_from_others() {
+        // As Linux 6.18 prints them: the address's own route, and the one that makes the machine take packets in.
+        let routes = [
+            "20010002000000000000000000000002 80 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     net0",
+            "20010002000000000000000000000002 80 00000000000000000000000000000000 00 00000000000000000000000000000000 00000000 00000002 00000000 80200001     net0",
+        ];
+        let address: Ipv6Addr = "2001:2::2".parse().unwrap();
+        assert_eq!(routes.map(|route| is_local_route(route, address)), [false, true]);
+        assert_eq!(routes.map(|route| is_local_route(route, "2001:2::3".parse().unwrap())), [false, false]);
+    }
 }

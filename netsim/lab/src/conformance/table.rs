@@ -104,8 +104,20 @@ mod tests {
             place: "there".into(),
             tried: vec![tried("netem", "loss", None, Verdict::True), tried("netem", "MTU", None, refused())],
         };
-        insta::assert_snapshot!(
-            format!("{}\n{}", routers_markdown(&[here.clone()]), links_markdown(&[here, there])),
-            @"");
+        let table = format!("{}\n{}", routers_markdown(std::slice::from_ref(&here)), links_markdown(&[here, there]));
+        let expect = "\
+            | About | Terms | What is done | What must be seen | nftables |\n\
+            |---|---|---|---|---|\n\
+            | hairpin | 1 % | `c>>a` | `-` | unsupported (1) |\n\
+            \n\
+            1. it cannot\n\
+            \n\
+            | About | Terms | userspace | netem |\n\
+            |---|---|---|---|\n\
+            | loss | 1 % | true | true |\n\
+            | MTU | 1 % |  | unsupported (1) |\n\
+            \n\
+            1. it cannot\n";
+        assert_eq!(table, expect);
     }
 }
