@@ -23,7 +23,7 @@ fn main() {
         let netem = suite.needs("links by netem", conformance::netem_missing);
         links(&mut suite, netem, Engines { links: LinkEngine::Netem, attachment: attachment(), ..Engines::default() });
         // Time shows in some of them, and a virtual machine has little of it.
-        suite.run(1);
+        suite.run(2);
     }
     let nft = suite.needs("NAT by nftables", netsim_lab::nftables_missing);
     let attachment = attachment();

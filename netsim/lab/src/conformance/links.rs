@@ -125,18 +125,19 @@ fn losses() -> Vec<LinkRow> {
         loss_bad: Probability::ONE,
     };
     let fast = Train { count: 20_000, bytes: 32, pace: Pace::Fast, ecn: false };
-    let packed = Train { bytes: 200, pace: Pace::Super(40), ..fast };
+    let half = Train { count: 10_000, ..fast };
+    let packed = Train { bytes: 200, pace: Pace::Super(40), ..half };
     vec![
         row("loss", "1 %, 20,000 packets", loss(0.01), fast, Check::Lost(0.01)),
-        row("loss", "5 %, 20,000 packets", loss(0.05), fast, Check::Lost(0.05)),
-        row("loss", "20 %, 20,000 packets", loss(0.2), fast, Check::Lost(0.2)),
+        row("loss", "5 %, 10,000 packets", loss(0.05), half, Check::Lost(0.05)),
+        row("loss", "20 %, 10,000 packets", loss(0.2), half, Check::Lost(0.2)),
         // Seen elsewhere: whole super-packets were lost.
-        row("loss", "5 %, super-packets of 40 segments, 20,000 segments", loss(0.05), packed, Check::Lost(0.05)),
+        row("loss", "5 %, super-packets of 40 segments, 10,000 segments", loss(0.05), packed, Check::Lost(0.05)),
         row(
             "loss",
-            "Gilbert–Elliott, bursts of 4 on average, 20,000 packets",
+            "Gilbert–Elliott, bursts of 4 on average, 10,000 packets",
             LinkConfig { loss: bursts, ..wire() },
-            fast,
+            half,
             Check::Bursts(0.25),
         ),
         row(
@@ -144,14 +145,14 @@ fn losses() -> Vec<LinkRow> {
             "2 %, 10,000 packets: checksums catch it",
             LinkConfig { corrupt: probability(0.02), ..wire() },
             // Large ones: netem may damage the Ethernet header too, which nobody would notice.
-            Train { count: 10_000, bytes: 1000, ..fast },
+            Train { bytes: 1000, ..half },
             Check::Lost(0.02),
         ),
         row(
             "duplication",
             "5 %, 10,000 packets",
             LinkConfig { duplicate: probability(0.05), ..wire() },
-            Train { count: 10_000, ..fast },
+            half,
             Check::Twice(0.05),
         ),
     ]

@@ -64,10 +64,9 @@ pub(super) struct Outcome {
 const WINDOW: u32 = 64;
 /// How long to listen after the last datagram.
 const SILENCE: Duration = Duration::from_millis(500);
-/// How long to wait for a receiver that has less than it should.
+/// How long to wait for a link that has taken in less than it should.
 const PATIENCE_NS: u64 = 3_000_000_000;
-/// One that has heard nothing for so long, though all has left the link, has lost it: a kernel drops what has been damaged,
-/// and not every engine counts that.
+/// What has made no progress for so long has been lost.
 const LOST_NS: u64 = 200_000_000;
 
 /// Sends a train over a link of that description, in a lab of its own. With `then`, the link becomes that once it has taken
@@ -144,7 +143,7 @@ fn send(lab: &Lab, socket: &UdpSocket, train: Train, heard: &AtomicU64) -> Resul
         let bytes = i32::try_from(train.bytes).unwrap_or(i32::MAX);
         setsockopt(socket, sockopt::UdpGsoSegment, &bytes).map_err(std::io::Error::from)?;
     }
-    let mut missing = 0;
+    let mut missing = Missing::default();
     let start = clock::now();
     for first in (0..train.count).step_by(per_call as usize) {
         if let Pace::Every(gap) = train.pace {
@@ -159,7 +158,11 @@ fn send(lab: &Lab, socket: &UdpSocket, train: Train, heard: &AtomicU64) -> Resul
         sent.extend(numbers.map(|_| clock::now()));
         // A packet that is too large for a link that says so is refused here from the second one on.
         let _ = socket.send(&bytes);
-        let is_window = matches!(train.pace, Pace::Fast | Pace::Super(_)) && sent.len() as u32 % WINDOW < per_call;
+        let is_window = match train.pace {
+            Pace::Fast => (sent.len() as u32).is_multiple_of(WINDOW),
+            Pace::Super(_) => true,
+            Pace::Burst | Pace::Every(_) => false,
+        };
         if is_window {
             missing = wait_until_heard(lab, sent.len() as u64, heard, missing, &time)?;
         }
@@ -180,35 +183,41 @@ fn change(lab: &Lab, then: &LinkConfig, sent: u64) -> Result<(), FieldError> {
     Ok(())
 }
 
+/// What has not come for long, and will not.
+#[derive(Debug, Clone, Copy, Default)]
+struct Missing {
+    /// Packets that the link has never seen: the sender's kernel has lost them.
+    at_link: u64,
+    /// Packets that have left the link: a kernel drops what has been damaged, and not every engine counts that.
+    at_receiver: u64,
+}
+
 /// Waits until the link has taken in what was sent, and the receiver has read what the link has delivered, but for what
-/// has been missing for long. Returns how much that is now.
+/// is missing. Returns what is then.
 fn wait_until_heard(
     lab: &Lab,
     sent: u64,
     heard: &AtomicU64,
-    missing: u64,
+    missing: Missing,
     time: &Receiver<()>,
-) -> Result<u64, FieldError> {
+) -> Result<Missing, FieldError> {
     let index = |link: &str, direction| lab.link_index(&LinkName { link: link.into(), direction }).unwrap_or_default();
     let (first, last) = (index("a.link", Direction::Up), index("b.link", Direction::Down));
-    let until = clock::now() + PATIENCE_NS;
-    let mut progress = (heard.load(Ordering::Acquire), clock::now());
+    let mut progress = ((0, 0), clock::now());
     loop {
         let snapshot = lab.snapshot()?;
+        let (packets, heard) = (snapshot.links[first].packets, heard.load(Ordering::Acquire));
         // The receiver's kernel drops what has been damaged.
         let whole = snapshot.links[last].delivered.saturating_sub(snapshot.links[first].corrupted);
-        let behind = whole.saturating_sub(heard.load(Ordering::Acquire));
-        // What the emulator has not read yet is not missing.
-        if behind <= missing && snapshot.links[first].packets >= sent {
-            return Ok(missing);
+        let now = Missing { at_link: sent.saturating_sub(packets), at_receiver: whole.saturating_sub(heard) };
+        if now.at_link <= missing.at_link && now.at_receiver <= missing.at_receiver {
+            return Ok(now);
         }
-        let (heard, now) = (heard.load(Ordering::Acquire), clock::now());
-        if heard != progress.0 {
-            progress = (heard, now);
+        if progress.0 != (packets, heard) {
+            progress = ((packets, heard), clock::now());
         }
-        let is_lost = now.nanos_since(progress.1) > LOST_NS && snapshot.links[first].packets >= sent;
-        if is_lost || now >= until {
-            return Ok(behind);
+        if clock::now().nanos_since(progress.1) > LOST_NS {
+            return Ok(now);
         }
         let _ = time.recv_timeout(Duration::from_millis(1));
     }
