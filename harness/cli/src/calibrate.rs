@@ -65,8 +65,18 @@ impl Measured {
     }
 
     fn print(&self) -> Result<(), CliError> {
-        const HEADER: [&str; 9] =
-            ["Direction", "Delay asked", "Got, p50, p99", "p10 to p90", "Loss asked", "Got", "Rate", "Odd", "Verdict"];
+        const HEADER: [&str; 10] = [
+            "Direction",
+            "Delay asked",
+            "Got, p50, p99",
+            "p10 to p90",
+            "Loss asked",
+            "Got",
+            "Rate",
+            "MTU",
+            "Odd",
+            "Verdict",
+        ];
         output::line(table::plain(&HEADER, self.paths.iter().map(path_row)))?;
         if !self.nats.is_empty() {
             let rows = self.nats.iter().flat_map(nat_rows);
@@ -167,6 +177,7 @@ fn path_row((check, against): &(PathCheck, Vec<String>)) -> Vec<String> {
         if loss.asked_ppb == 0 { "none".into() } else { percent(f64::from(loss.asked_ppb) / 1e9) },
         lost,
         rate,
+        check.mtu.map_or_else(|| "–".into(), |mtu| format!("{}, got {}", mtu.asked, mtu.got)),
         if odd.is_empty() { "–".into() } else { odd.join(", ") },
         verdict(against),
     ]

@@ -1,6 +1,7 @@
 //! What a packet from one host to another must meet on its way.
 
 use crate::model::Topology;
+use crate::plan::HOST_MTU;
 use crate::tree::Tree;
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
@@ -114,6 +115,12 @@ impl PathProfile {
     /// The slowest link in the long run, if any has a rate.
     pub fn bottleneck(&self) -> Option<&LinkConfig> {
         self.links.iter().filter(|link| link.rate.mean_bps().is_some()).min_by_key(|link| link.rate.mean_bps())
+    }
+
+    /// The largest packet that all links and both hosts take, in bytes of IP.
+    pub fn mtu(&self) -> u32 {
+        let links = self.links.iter().filter_map(|link| Some(link.mtu?.bytes));
+        links.fold(HOST_MTU, u32::min)
     }
 
     /// The slowest link's mean rate in bits per second.

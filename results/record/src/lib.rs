@@ -16,7 +16,7 @@ pub mod text;
 
 pub use calibration::{
     Calibration, DelayCheck, DelayQuantile, Dependence, Fidelity, Hairpinned, LatenessBucket, LinkReport, LossCheck,
-    NatBehaviour, NatCheck, PathCheck, RateCheck, Tolerance,
+    MtuCheck, NatBehaviour, NatCheck, PathCheck, RateCheck, Tolerance,
 };
 pub use exit::Exit;
 pub use metric::{Direction, METRICS, Metric, Unit, metric};
