@@ -2,6 +2,7 @@
 
 mod change;
 
+use crate::cross;
 use crate::scenario::{Payload, Scenario};
 use change::{oddities, rate_words, timeline_words};
 use longhaul_record::text;
@@ -28,6 +29,7 @@ impl Scenario {
         } else {
             format!("Towards {}: {there}. Back: {back}.", self.fetcher)
         });
+        sentences.extend(cross::words(&self.topology, &self.cross, [&self.provider, &self.fetcher]));
         sentences.extend(timeline_words(&self.topology, &self.timeline));
         sentences.join(" ")
     }

@@ -200,7 +200,7 @@ fn verdict(against: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longhaul_record::{DelayCheck, LossCheck, RateCheck};
+    use longhaul_record::{DelayCheck, LossCheck, MtuCheck, RateCheck};
 
     fn good() -> PathCheck {
         PathCheck {
@@ -214,6 +214,7 @@ mod tests {
             },
             loss: LossCheck { asked_ppb: 10_000_000, sent: 2000, lost: 20, bursts: 10, ..LossCheck::default() },
             rate: Some(RateCheck { asked_bps: 20_000_000, got_bps: 19_900_000, ..RateCheck::default() }),
+            mtu: Some(MtuCheck { asked: 1492, got: 1492 }),
             ..PathCheck::default()
         }
     }
@@ -223,10 +224,9 @@ mod tests {
         let row = path_row(&path_verdict(good())).join(" | ");
         assert!(row.starts_with("bob → internet | 10 ms | 10.1 ms, 10.2 ms |"), "{row}");
         // Wilson's interval at 99.9 %: centre 1.264 %, half its width 0.776 %.
-        assert!(
-            row.contains("| 1 % | 1 % (0.488 % to 2.04 %), 2.0 in a row | 20 Mbit/s, got 19.9 Mbit/s | – | holds"),
-            "{row}"
-        );
+        let rest =
+            "| 1 % | 1 % (0.488 % to 2.04 %), 2.0 in a row | 20 Mbit/s, got 19.9 Mbit/s | 1492, got 1492 | – | holds";
+        assert!(row.contains(rest), "{row}");
     }
 
     #[test]

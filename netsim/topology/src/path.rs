@@ -1,8 +1,9 @@
 //! What a packet from one host to another must meet on its way.
 
 use crate::model::Topology;
-use crate::plan::HOST_MTU;
+use crate::plan::{Direction, HOST_MTU, LinkName};
 use crate::tree::Tree;
+use alloc::format;
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
 use netsim_fabric::{Jitter, LinkConfig, Loss, Reorder};
@@ -16,19 +17,26 @@ pub struct PathProfile {
 
 /// The way from host `from` to host `to`, or `None` if either does not exist or hangs nowhere.
 pub fn path(topology: &Topology, from: &str, to: &str) -> Option<PathProfile> {
+    let links = way(topology, from, to)?.into_iter().map(|(_, config)| config.clone()).collect();
+    Some(PathProfile { links })
+}
+
+/// The directed links of that way, by name, in the order a packet meets them.
+pub fn way<'a>(topology: &'a Topology, from: &str, to: &str) -> Option<Vec<(LinkName, &'a LinkConfig)>> {
     let host = |name: &str| topology.hosts.iter().position(|host| host.name == name);
     let (from, to) = (host(from)?, host(to)?);
     let tree = Tree::new(topology).ok()?;
     let [up, down] = [from, to].map(|host| tree.upwards(tree.hosts[host]).collect::<Vec<usize>>());
     // They meet at the innermost router that both are behind, or in the internet's core.
     let common = up.iter().rev().zip(down.iter().rev()).take_while(|(a, b)| a == b).count();
-    let uplink = |router: &usize| &topology.routers[*router].uplink;
-    let mut links = Vec::new();
-    links.push(topology.hosts[from].link.up.clone());
-    links.extend(up[..up.len() - common].iter().map(|router| uplink(router).up.clone()));
-    links.extend(down[..down.len() - common].iter().rev().map(|router| uplink(router).down.clone()));
-    links.push(topology.hosts[to].link.down.clone());
-    Some(PathProfile { links })
+    let own = |host: usize| (format!("{}.link", topology.hosts[host].name), &topology.hosts[host].link);
+    let uplink =
+        |router: &usize| (format!("{}.uplink", topology.routers[*router].name), &topology.routers[*router].uplink);
+    let rise = core::iter::once(own(from)).chain(up[..up.len() - common].iter().map(uplink));
+    let fall = down[..down.len() - common].iter().rev().map(uplink).chain([own(to)]);
+    let rise = rise.map(|(link, access)| (LinkName { link, direction: Direction::Up }, &access.up));
+    let fall = fall.map(|(link, access)| (LinkName { link, direction: Direction::Down }, &access.down));
+    Some(rise.chain(fall).collect())
 }
 
 /// The way from host `host` to the internet's core, and back; `None` if it does not exist or hangs nowhere.

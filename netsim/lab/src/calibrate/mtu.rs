@@ -7,7 +7,7 @@ use netsim_topology::{HOST_MTU, PathProfile};
 use std::io;
 use std::net::SocketAddr;
 
-/// So probes are known from all others.
+/// So probes are known from all others; the number of the question follows.
 const MARK: &[u8; 4] = b"MTU?";
 /// The smallest packet that is tried: every host takes it in (RFC 791).
 const LEAST: u32 = 576;
@@ -21,7 +21,7 @@ const MAX_COPIES: u32 = 30;
 /// they do.
 pub(super) fn measure(sender: &Socket, to: SocketAddr, receiver: &Socket, path: &PathProfile) -> io::Result<MtuCheck> {
     receiver.set_timeout(wait_one_way(path))?;
-    let prober = Prober { sender, to, receiver, path };
+    let mut prober = Prober { sender, to, receiver, path, question: 0 };
     let asked = path.mtu();
     let found = prober.try_sizes(&[asked + 1, asked]);
     let got = match (found.contains(&asked), found.contains(&(asked + 1))) {
@@ -37,18 +37,20 @@ struct Prober<'a> {
     to: SocketAddr,
     receiver: &'a Socket,
     path: &'a PathProfile,
+    /// Copies of earlier probes may still be under way.
+    question: u32,
 }
 
 impl Prober<'_> {
     /// Which of `sizes` arrive, in bytes of IP. The last one is expected to, and comes after the others.
-    fn try_sizes(&self, sizes: &[u32]) -> Vec<u32> {
+    fn try_sizes(&mut self, sizes: &[u32]) -> Vec<u32> {
+        self.question += 1;
+        let mark = [*MARK, self.question.to_be_bytes()].concat();
         let mut found = Vec::new();
         for _ in 0..TRIES {
             for size in sizes.iter().filter(|size| **size <= HOST_MTU) {
-                let mut payload = vec![0; size.saturating_sub(HEADERS) as usize];
-                if let Some(mark) = payload.get_mut(..MARK.len()) {
-                    mark.copy_from_slice(MARK);
-                }
+                let mut payload = mark.clone();
+                payload.resize(size.saturating_sub(HEADERS) as usize, 0);
                 for _ in 0..copies(self.path.loss_ppb()) {
                     // What the kernel does not take does not arrive.
                     let _ = self.sender.send(&payload, self.to);
@@ -58,7 +60,10 @@ impl Prober<'_> {
             let mut buffer = [0; HOST_MTU as usize];
             while let Ok(Received { len, .. }) = self.receiver.receive(&mut buffer) {
                 let size = len as u32 + HEADERS;
-                if buffer.starts_with(MARK) && !found.contains(&size) {
+                if !buffer.starts_with(&mark) {
+                    continue;
+                }
+                if !found.contains(&size) {
                     found.push(size);
                 }
                 // Nothing that was sent earlier comes later.
@@ -73,11 +78,12 @@ impl Prober<'_> {
         found
     }
 
-    /// The largest size that arrives of `low..=high`, below `low` if none does.
-    fn search(&self, mut low: u32, mut high: u32) -> u32 {
+    /// The largest size that arrives of `low..=high`, below `low` if none does. A small packet behind each says when to
+    /// wait no longer.
+    fn search(&mut self, mut low: u32, mut high: u32) -> u32 {
         while low <= high {
             let middle = low.midpoint(high);
-            if self.try_sizes(&[middle]).contains(&middle) {
+            if self.try_sizes(&[middle, LEAST]).contains(&middle) {
                 low = middle + 1;
             } else {
                 high = middle - 1;

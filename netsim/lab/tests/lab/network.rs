@@ -1,13 +1,15 @@
 //! What packets meet.
 
 use crate::host;
-use longhaul_record::{Calibration, PathCheck, Tolerance};
+use longhaul_record::{Calibration, MtuCheck, PathCheck, Tolerance};
 use longhaul_stats::Deviation;
 use netsim_fabric::{
-    Jitter, LinkConfig, LinkState, Loss, NatConfig, Outage, Probability, Proto, Queue, Rate, Reorder, Shift,
+    Jitter, LinkConfig, LinkState, Loss, Mtu, NatConfig, Outage, Oversize, Probability, Proto, Queue, Rate, Reorder,
+    Shift,
 };
 use netsim_lab::{Lab, calibrate, calibrate_access};
 use netsim_topology::{Access, Change, Direction, Event, Gateway, LinkName, Plan, Router, Topology, plan};
+use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::num::NonZeroU64;
@@ -223,6 +225,33 @@ pub(crate) fn calibration_sees_a_wrong_network() {
     assert!(there.loss.asked_ppb == 0 && there.loss.lost > 0, "{}", asked_and_got(&there));
 }
 
+/// Both ways to be too large, and a network that is not what was asked. Programs that come after learn nothing of it.
+pub(crate) fn calibration_finds_the_largest_packet() {
+    let link = |bytes, oversize| LinkConfig {
+        mtu: Some(Mtu { bytes, oversize }),
+        loss: loss(10),
+        rate: rate(20),
+        queue: Queue::drop_tail(200_000),
+        ..LinkConfig::default()
+    };
+    for oversize in [Oversize::TooBig, Oversize::BlackHole] {
+        let topology = pair(link(1280, oversize));
+        let (_, lab) = up(&topology, 3);
+        let paths = calibrate(&lab, &topology, "a", "b").unwrap();
+        assert_eq!(paths.each_ref().map(|path| path.mtu), [Some(MtuCheck { asked: 1280, got: 1280 }); 2]);
+        // The train's packets are smaller than usual here.
+        assert!(paths.iter().all(|path| path.rate.as_ref().is_some_and(|rate| rate.got_bps > 0)), "{paths:?}");
+        for asked in [1000, 1500] {
+            let wrong = calibrate(&lab, &pair(link(asked, oversize)), "a", "b").unwrap();
+            assert_eq!(wrong.map(|path| path.mtu), [Some(MtuCheck { asked, got: 1280 }); 2]);
+        }
+        let socket = lab.host("a").unwrap().udp().unwrap();
+        let to = lab.host("b").unwrap().udp().unwrap().local_addr().unwrap();
+        socket.connect(to).unwrap();
+        assert_eq!(getsockopt(&socket, sockopt::IpMtu).unwrap(), 1500);
+    }
+}
+
 pub(crate) fn a_stalled_emulator_is_noticed() {
     let (_, lab) = up(&pair(LinkConfig::default()), 1);
     round_trip(&lab);
@@ -319,7 +348,7 @@ pub(crate) fn ports_are_mapped_until_a_reboot() {
 pub(crate) fn losses_hit_segments_not_super_packets() {
     let (_, lab) = up(&pair(LinkConfig { loss: loss(20), ..LinkConfig::default() }), 6);
     let (a, b): (UdpSocket, UdpSocket) = (lab.host("a").unwrap().udp().unwrap(), lab.host("b").unwrap().udp().unwrap());
-    nix::sys::socket::setsockopt(&a, nix::sys::socket::sockopt::UdpGsoSegment, &1000).unwrap();
+    setsockopt(&a, sockopt::UdpGsoSegment, &1000).unwrap();
     b.set_read_timeout(Some(STALL)).unwrap();
     let bytes = pattern(40_000);
     a.send_to(&bytes, b.local_addr().unwrap()).unwrap();
