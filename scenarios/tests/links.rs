@@ -44,7 +44,7 @@ fn read(path: &str) -> std::io::Result<String> {
 
 fn with_link(link: &str) -> Result<Access, String> {
     let scenario = Scenario::parse_with("my.toml", &SCENARIO.replace("LINK", link), &read);
-    scenario.map(|scenario| scenario.topology.hosts[1].link.clone()).map_err(|error| error.to_string())
+    scenario.map(|scenario| scenario.topology.hosts[1].interfaces[0].link.clone()).map_err(|error| error.to_string())
 }
 
 fn good() -> String {

@@ -99,15 +99,17 @@ fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, inter
     })?;
     record.fidelity = lab.fidelity(&seen.snapshot).map_err(|error| Stop::setup(&error))?;
     record.links = lab.link_reports(&seen.snapshot);
-    let down = LinkName { link: access_name(scenario), direction: Direction::Down };
-    record.series = metrics::series(&seen.snapshot.timeline, lab.link_index(&down), &seen.progress);
+    let access = access_names(scenario);
+    let down = |link: &String| lab.link_index(&LinkName { link: link.clone(), direction: Direction::Down });
+    let down: Vec<usize> = access.iter().filter_map(down).collect();
+    record.series = metrics::series(&seen.snapshot.timeline, &down, &seen.progress);
     record.processes = seen.processes;
     if let Some(failure) = seen.failure {
         return Err(Stop::Failed(failure));
     }
     progress.step("checking every byte");
     payload.verify(&out).map_err(|reason| Stop::Failed(Failure { outcome: Outcome::SubjectFailed, reason }))?;
-    let access: Vec<LinkReport> = record.links.iter().filter(|link| link.link == down.link).cloned().collect();
+    let access: Vec<LinkReport> = record.links.iter().filter(|link| access.contains(&link.link)).cloned().collect();
     let host = lab.host(&scenario.fetcher).map_err(|error| Stop::setup(&error))?;
     record.samples = metrics::samples(&Facts {
         payload_bytes: payload.bytes(),
@@ -116,7 +118,7 @@ fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, inter
         processes: &record.processes,
         access: &access,
         links: &record.links,
-        flows: seen.snapshot.flows.get(host.index()).copied().unwrap_or(0),
+        flows: lab.flows(&seen.snapshot, host),
     });
     judge_record(record);
     Ok(())
@@ -168,8 +170,10 @@ fn calibration(lab: &Lab, order: &Order, tolerance: &Tolerance) -> Result<Calibr
     Ok(last)
 }
 
-fn access_name(scenario: &Scenario) -> String {
-    format!("{}.link", scenario.fetcher)
+/// The fetcher's access links: one for each of its interfaces.
+fn access_names(scenario: &Scenario) -> Vec<String> {
+    let fetchers = scenario.topology.hosts.iter().filter(|host| host.name == scenario.fetcher);
+    fetchers.flat_map(|host| host.interfaces.iter().map(|interface| host.link_name(interface))).collect()
 }
 
 fn empty_record(order: &Order) -> RunRecord {

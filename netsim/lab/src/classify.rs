@@ -8,7 +8,9 @@ use longhaul_record::{Dependence, Hairpinned, NatBehaviour, NatCheck};
 use netsim_fabric::{Filtering, LinkConfig, Mapping};
 use netsim_services::behaviour::{self, Behaviour, BehaviourError, Client, Socket};
 use netsim_services::stun::{self, Answer, Change};
-use netsim_topology::{Change as NetworkChange, Direction, Discovery, Found, LinkName, Topology, Turned, discovery};
+use netsim_topology::{
+    Change as NetworkChange, Direction, Discovery, Found, LinkName, Router, Topology, Turned, discovery,
+};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -46,8 +48,9 @@ pub fn classify(host: &Host, server: SocketAddr, patience: Patience) -> Result<B
 pub fn check_nat(lab: &Lab, topology: &Topology, name: &str) -> Result<Option<NatCheck>, CalibrateError> {
     const PATIENCE: Patience = Patience { wait: Duration::from_millis(150), tries: 1 };
     let Some(asked) = discovery(topology, name) else { return Ok(None) };
-    let uplinks = topology.routers.iter().map(|router| format!("{}.uplink", router.name));
-    for link in uplinks.chain([format!("{name}.link")]) {
+    let own = topology.hosts.iter().find(|host| host.name == name);
+    let own = own.and_then(|host| Some(host.link_name(host.primary()?)));
+    for link in topology.routers.iter().map(Router::link_name).chain(own) {
         for direction in [Direction::Up, Direction::Down] {
             let name = LinkName { link: link.clone(), direction };
             lab.change(&NetworkChange::Link { name, config: Box::new(LinkConfig::default()) })?;

@@ -8,6 +8,7 @@ pub use host::Host;
 use crate::clock;
 use crate::device::{Attachment, DEVICE, Device, DeviceError, DeviceSpec, Plumbing, Routes, Workshop, ethtool};
 use crate::engine::{Engine, EngineError, FabricParts, Snapshot, fidelity_record};
+use crate::interface::{Interface, Operator, State, routes};
 use crate::netns::NetNs;
 use crate::nftables::{self, KernelRouter, NftablesError};
 use crate::servers::{Job, Servers};
@@ -16,12 +17,12 @@ use netsim_fabric::{Fabric, LinkId, NodeId};
 use netsim_services::dns::Zone;
 use netsim_services::stun;
 use netsim_topology::{
-    AddressPlan, Built, HOST_MTU, LabStep, LinkName, Place, Plan, build, with_kernel_routers, with_pipes,
+    AddressPlan, Built, Direction, HOST_MTU, LabStep, LinkName, Place, Plan, build, with_kernel_routers, with_pipes,
 };
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// A network that is up. Dropping it takes it down.
@@ -29,6 +30,8 @@ use std::sync::Arc;
 pub struct Lab {
     /// Before the engine: they end first.
     _servers: Vec<Servers>,
+    /// Before the engine too.
+    operator: Operator,
     engine: Engine,
     hosts: BTreeMap<String, Host>,
     /// Where the internet's servers run.
@@ -121,6 +124,30 @@ pub enum LabError {
         /// Which step failed.
         #[source]
         source: DeviceError,
+    },
+    /// An interface that is to change while the network runs.
+    #[error("cannot change the interface `{name}` of host `{host}`")]
+    Interface {
+        /// The host.
+        host: String,
+        /// The interface.
+        name: String,
+        /// Which step failed.
+        #[source]
+        source: DeviceError,
+    },
+    /// The thread that changes interfaces.
+    #[error("cannot start the thread that changes interfaces")]
+    Operator(#[source] io::Error),
+    /// An interface that is not in the topology.
+    #[error("host `{host}` has no interface `{name}`; it has: {}", known.join(", "))]
+    NoSuchInterface {
+        /// The host.
+        host: String,
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
     },
     /// A link by netem.
     #[error("cannot make the link `{link}` by netem")]
@@ -222,9 +249,11 @@ impl Lab {
         if engines.links == LinkEngine::Netem {
             for host in lab.hosts.values().chain(&lab.internet) {
                 let failed = |source| LabError::Device { host: host.name().to_owned(), source };
-                let switched = host.run(|| ethtool::segmentation_off(DEVICE));
-                let switched = switched.map_err(|source| failed(DeviceError::Namespace(source)))?;
-                switched.map_err(|source| failed(DeviceError::Segmentation(source)))?;
+                for device in host.devices() {
+                    let switched = host.run(|| ethtool::segmentation_off(device));
+                    let switched = switched.map_err(|source| failed(DeviceError::Namespace(source)))?;
+                    switched.map_err(|source| failed(DeviceError::Segmentation(source)))?;
+                }
             }
         }
         Ok(lab)
@@ -242,11 +271,14 @@ impl Lab {
         let mut internet = None;
         for step in &plan.steps {
             match step {
-                LabStep::AddHost { name, addresses, mtu, resolvers } => {
+                LabStep::AddHost { name, resolvers } => {
                     let node = numbers.nodes[&Place::Host(name.clone())];
-                    let (namespace, device) = device(name, addresses, *mtu, &mut workshop)?;
-                    devices.push((node, device));
-                    hosts.insert(name.clone(), Host::new(name, node, namespace, addresses, resolvers)?);
+                    let addresses = plan.addresses.hosts.get(name).map(Vec::as_slice).unwrap_or_default();
+                    hosts.insert(name.clone(), Host::new(name, node, namespace(name)?, addresses, resolvers)?);
+                }
+                LabStep::AddInterface { host, .. } => {
+                    let Some(host) = hosts.get_mut(host) else { continue };
+                    devices.extend(interface(host, step, &numbers, &mut workshop)?);
                 }
                 LabStep::AddKernelRouter { name, config, inside, mtu } => {
                     let (router, ends) = KernelRouter::new(name, config, inside, *mtu, &mut workshop)?;
@@ -256,13 +288,18 @@ impl Lab {
                 }
                 LabStep::AddServers { of, addresses, services } => {
                     let name = of.as_deref().unwrap_or(INTERNET);
-                    let (namespace, device) = device(name, addresses, HOST_MTU, &mut workshop)?;
+                    let namespace = namespace(name)?;
+                    let spec =
+                        DeviceSpec { name: DEVICE, addresses, routes: Routes::Everything, mtu: HOST_MTU, up: true };
+                    let device = device(name, &namespace, &spec, &mut workshop)?;
                     let node = numbers.nodes[&Place::Servers(of.clone())];
                     devices.push((node, device));
                     if of.is_none() {
                         let held = namespace.try_clone();
                         let held = held.map_err(|source| LabError::Namespace { host: name.to_owned(), source })?;
-                        internet = Some(Host::new(name, node, held, addresses, &[])?);
+                        let mut host = Host::new(name, node, held, addresses, &[])?;
+                        host.add_device(DEVICE);
+                        internet = Some(host);
                     }
                     rooms.push((name, namespace, of, addresses, services));
                 }
@@ -294,7 +331,8 @@ impl Lab {
         let addresses = plan.addresses.clone();
         let links = numbers.links.into_iter().filter(|(name, _)| !name.is_auxiliary()).collect();
         let carrier = LinkEngine::Userspace;
-        Ok(Lab { _servers: servers, engine, hosts, internet, links, routers, kernels, carrier, addresses })
+        let operator = Operator::start().map_err(LabError::Operator)?;
+        Ok(Lab { _servers: servers, operator, engine, hosts, internet, links, routers, kernels, carrier, addresses })
     }
 
     /// The host `name`.
@@ -331,8 +369,9 @@ impl Lab {
         Ok(self.engine.handle().snapshot()?)
     }
 
-    /// What the emulator saw of itself up to `snapshot`.
+    /// What the emulator saw of itself up to `snapshot`. An error if an event could not change an interface.
     pub fn fidelity(&self, snapshot: &Snapshot) -> Result<Fidelity, LabError> {
+        self.check_interfaces()?;
         let drops = self.hosts.values().map(Host::device_drops).sum::<Result<u64, LabError>>()?;
         let of_kernel = |(name, router): (&String, &Arc<KernelRouter>)| {
             router.device_drops().map_err(|source| LabError::Counters { host: name.clone(), source })
@@ -372,6 +411,11 @@ impl Lab {
         drops
     }
 
+    /// Different flows a host sent on up to `snapshot`, on all its interfaces.
+    pub fn flows(&self, snapshot: &Snapshot, host: &Host) -> u64 {
+        host.interfaces.iter().filter_map(|interface| snapshot.flows.get(interface.node.index())).sum()
+    }
+
     /// The link `name`'s place in [`Snapshot`]'s lists.
     pub fn link_index(&self, name: &LinkName) -> Option<usize> {
         self.links.iter().find(|(other, _)| other == name).map(|(_, id)| id.index())
@@ -387,12 +431,16 @@ impl Lab {
 struct Numbering {
     nodes: BTreeMap<Place, NodeId>,
     links: Vec<(LinkName, LinkId)>,
+    /// The links' way down, by name.
+    down: BTreeMap<String, LinkId>,
 }
 
 impl Numbering {
     fn of(plan: &Plan) -> Numbering {
         let Built { nodes, links, .. } = build(&plan.steps, Fabric::<()>::new(0));
-        Numbering { nodes, links }
+        let down = links.iter().filter(|(name, _)| name.direction == Direction::Down);
+        let down = down.map(|(name, id)| (name.link.clone(), *id)).collect();
+        Numbering { nodes, links, down }
     }
 }
 
@@ -408,12 +456,36 @@ fn assemble(steps: &[LabStep], seed: u64) -> FabricParts {
 /// What the internet's servers are called in messages.
 const INTERNET: &str = "internet";
 
-/// A namespace with its device.
-fn device(name: &str, addresses: &[IpAddr], mtu: u32, workshop: &mut Workshop) -> Result<(NetNs, Device), LabError> {
-    let namespace = NetNs::new().map_err(|source| LabError::Namespace { host: name.to_owned(), source })?;
-    let device = workshop.device(&namespace, &DeviceSpec { name: DEVICE, addresses, routes: Routes::Everything, mtu });
-    let device = device.map_err(|source| LabError::Device { host: name.to_owned(), source })?;
-    Ok((namespace, device))
+/// A namespace for a host.
+fn namespace(host: &str) -> Result<NetNs, LabError> {
+    NetNs::new().map_err(|source| LabError::Namespace { host: host.to_owned(), source })
+}
+
+/// A device of a host.
+fn device(host: &str, namespace: &NetNs, spec: &DeviceSpec<'_>, workshop: &mut Workshop) -> Result<Device, LabError> {
+    workshop.device(namespace, spec).map_err(|source| LabError::Device { host: host.to_owned(), source })
+}
+
+/// Adds an interface to its host. Returns the fabric's end of its device.
+fn interface(
+    host: &mut Host,
+    step: &LabStep,
+    numbers: &Numbering,
+    workshop: &mut Workshop,
+) -> Result<Option<(NodeId, Device)>, LabError> {
+    let LabStep::AddInterface { place, link, name, addresses, mtu, up, rank, .. } = step else { return Ok(None) };
+    let (up, rank) = (*up, *rank);
+    let spec = DeviceSpec { name, addresses, routes: routes(rank), mtu: *mtu, up };
+    let device = device(host.name(), host.namespace(), &spec, workshop)?;
+    host.add_device(name);
+    let node = numbers.nodes[place];
+    if let Some(towards) = numbers.down.get(link) {
+        let first = State { up, addresses: addresses.clone() };
+        let namespace = Arc::clone(host.namespace());
+        let interface = Interface::new((host.name(), name), (node, *towards), namespace, rank, first);
+        host.interfaces.push(Arc::new(interface));
+    }
+    Ok(Some((node, device)))
 }
 
 /// The names of all hosts.

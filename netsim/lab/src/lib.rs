@@ -16,6 +16,7 @@ mod device;
 mod doctor;
 mod door;
 mod engine;
+mod interface;
 mod lab;
 mod netem;
 mod netns;

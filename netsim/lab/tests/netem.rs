@@ -58,7 +58,7 @@ fn main() {
 }
 
 fn host(name: &str, behind: Option<&str>, link: LinkConfig) -> Host {
-    Host { name: name.into(), behind: behind.map(Into::into), link: Access { up: link.clone(), down: link } }
+    Host::new(name, behind, Access { up: link.clone(), down: link })
 }
 
 /// Two public hosts; `link` lies in front of the first, in both directions.

@@ -13,20 +13,20 @@ pub struct PathProfile {
     pub links: Vec<LinkConfig>,
 }
 
-/// The way from host `from` to host `to`, or `None` if either does not exist or hangs nowhere.
+/// The way from host `from` to host `to`, by the interfaces that both use at first, or `None` if either does not exist or hangs nowhere.
 pub fn path(topology: &Topology, from: &str, to: &str) -> Option<PathProfile> {
     let host = |name: &str| topology.hosts.iter().position(|host| host.name == name);
     let (from, to) = (host(from)?, host(to)?);
     let tree = Tree::new(topology).ok()?;
-    let [up, down] = [from, to].map(|host| tree.upwards(tree.hosts[host]).collect::<Vec<usize>>());
+    let [up, down] = [from, to].map(|host| tree.upwards(tree.host(host)).collect::<Vec<usize>>());
     // They meet at the innermost router that both are behind, or in the internet's core.
     let common = up.iter().rev().zip(down.iter().rev()).take_while(|(a, b)| a == b).count();
     let uplink = |router: &usize| &topology.routers[*router].uplink;
     let mut links = Vec::new();
-    links.push(topology.hosts[from].link.up.clone());
+    links.push(topology.hosts[from].primary()?.link.up.clone());
     links.extend(up[..up.len() - common].iter().map(|router| uplink(router).up.clone()));
     links.extend(down[..down.len() - common].iter().rev().map(|router| uplink(router).down.clone()));
-    links.push(topology.hosts[to].link.down.clone());
+    links.push(topology.hosts[to].primary()?.link.down.clone());
     Some(PathProfile { links })
 }
 
@@ -34,8 +34,8 @@ pub fn path(topology: &Topology, from: &str, to: &str) -> Option<PathProfile> {
 pub fn access_path(topology: &Topology, host: &str) -> Option<[PathProfile; 2]> {
     let host = topology.hosts.iter().position(|other| other.name == host)?;
     let tree = Tree::new(topology).ok()?;
-    let uplinks = tree.upwards(tree.hosts[host]).map(|router| &topology.routers[router].uplink);
-    let links: Vec<_> = core::iter::once(&topology.hosts[host].link).chain(uplinks).collect();
+    let uplinks = tree.upwards(tree.host(host)).map(|router| &topology.routers[router].uplink);
+    let links: Vec<_> = core::iter::once(&topology.hosts[host].primary()?.link).chain(uplinks).collect();
     let there = links.iter().map(|link| link.up.clone()).collect();
     let back = links.iter().rev().map(|link| link.down.clone()).collect();
     Some([PathProfile { links: there }, PathProfile { links: back }])

@@ -16,7 +16,7 @@ fn dsl() -> Access {
 }
 
 fn host(name: &str, behind: Option<&str>) -> Host {
-    Host { name: name.into(), behind: behind.map(Into::into), link: Access::default() }
+    Host::new(name, behind, Access::default())
 }
 
 fn router(name: &str, nat: bool) -> Router {
@@ -43,7 +43,7 @@ fn mistakes_are_named() {
     let mut lost = topology();
     lost.hosts.push(host("dave", Some("hoem")));
     let mut jumpy = topology();
-    jumpy.hosts[2].link.down.jitter = Jitter::Uniform { ns: 1 };
+    jumpy.hosts[2].interfaces[0].link.down.jitter = Jitter::Uniform { ns: 1 };
     let mut crowded = topology();
     crowded.hosts.extend((0..245).map(|n| host(&format!("h{n}"), Some("home"))));
     let errors: Vec<String> =
@@ -60,7 +60,7 @@ fn mistakes_are_named() {
 fn paths_add_up() {
     let mut topology = topology();
     let loss = Loss::Bernoulli(Probability::from_ppb(10_000_000).unwrap());
-    topology.hosts[0].link.up.loss = loss.clone();
+    topology.hosts[0].interfaces[0].link.up.loss = loss.clone();
     topology.routers[0].uplink.up.loss = loss;
     let up = path(&topology, "bob", "alice").unwrap();
     assert_eq!(up.links.len(), 3);
@@ -211,11 +211,6 @@ fn a_renumbered_router_gets_addresses_that_nobody_has() {
     let nat = |name: &str, behind: Option<&str>| {
         let gateway = nat_preset(name).unwrap();
         Router { behind: behind.map(Into::into), ..Router::new(name, gateway, Access::default()) }
-    };
-    let host = |name: &str, behind: Option<&str>| Host {
-        name: name.into(),
-        behind: behind.map(Into::into),
-        link: Access::default(),
     };
     let routers = vec![nat("cgnat", None), nat("fritzbox", None), nat("home", Some("cgnat")), nat("no-nat", None)];
     let hosts = vec![host("a", Some("home")), host("b", Some("cgnat")), host("c", None)];

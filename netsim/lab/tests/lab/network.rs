@@ -17,7 +17,7 @@ const MS: u64 = 1_000_000;
 const STALL: Duration = Duration::from_secs(1);
 
 pub(crate) fn host(name: &str, behind: Option<&str>, link: LinkConfig) -> Host {
-    Host { name: name.into(), behind: behind.map(Into::into), link: Access { up: link.clone(), down: link } }
+    Host::new(name, behind, Access { up: link.clone(), down: link })
 }
 
 /// Two public hosts; `link` lies in front of the first, in both directions.
