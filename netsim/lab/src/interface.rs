@@ -3,9 +3,11 @@
 //! The fabric's part of a change happens at its very moment, on the engine's thread. The kernel takes milliseconds for its
 //! own, in which the engine must not stand still: another thread does that, one change after the other.
 
+use crate::clock;
 use crate::device::{DeviceError, Routes, connect, disconnect, netlink, readdress};
 use crate::netns::NetNs;
 use netsim_fabric::{LinkId, NodeId};
+use std::fs;
 use std::io;
 use std::net::IpAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -74,6 +76,8 @@ impl Interface {
         };
         if wanted != *now {
             self.namespace.run(|| self.turn(&now, &wanted)).map_err(DeviceError::Namespace)??;
+            let settled = || wanted.addresses.iter().filter(|_| wanted.up).for_each(|address| settle(*address));
+            self.namespace.run(settled).map_err(DeviceError::Namespace)?;
         }
         *now = wanted;
         Ok(())
@@ -87,6 +91,32 @@ impl Interface {
             (false, true) => connect(&handle, name, &wanted.addresses, routes).await,
             (false, false) => Ok(()),
         })
+    }
+}
+
+/// The longest that [`settle`] waits.
+const SETTLING_NS: u64 = 1_000_000_000;
+
+/// Waits until the kernel takes packets for a new IPv6 address, which it sees to in a worker of its own (`addrconf`), mostly
+/// within a millisecond. For this thread there is no event to wait for but that the table has changed. Must run in the
+/// host's namespace.
+fn settle(address: IpAddr) {
+    let IpAddr::V6(address) = address else { return };
+    // As in the table: without colons.
+    let wanted: String = address.octets().iter().map(|byte| format!("{byte:02x}")).collect();
+    const LOCAL: u32 = 0x8000_0000;
+    let is_local = |line: &str| {
+        let mut fields = line.split_whitespace();
+        let flags = || u32::from_str_radix(fields.clone().nth(8)?, 16).ok();
+        flags().is_some_and(|flags| flags & LOCAL != 0) && fields.next() == Some(&wanted)
+    };
+    let give_up = clock::now() + SETTLING_NS;
+    while clock::now() < give_up {
+        let table = fs::read_to_string("/proc/thread-self/net/ipv6_route").unwrap_or_default();
+        if table.lines().any(is_local) {
+            return;
+        }
+        std::thread::yield_now();
     }
 }
 

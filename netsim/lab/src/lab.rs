@@ -22,7 +22,7 @@ use netsim_topology::{
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// A network that is up. Dropping it takes it down.
@@ -488,8 +488,13 @@ fn interface(
     Ok(Some((node, device)))
 }
 
-/// The names of all hosts.
+/// The names of all hosts: `phone` is at the addresses that it uses at first, `mobile.phone` at those of that interface.
 fn zone(addresses: &AddressPlan) -> Zone {
     let hosts = addresses.hosts.iter().map(|(name, addresses)| (name.to_lowercase(), addresses.clone()));
-    Zone { hosts: hosts.collect(), dns64: false }
+    let of_host = |(host, interfaces): (&String, &BTreeMap<String, Vec<IpAddr>>)| -> Vec<_> {
+        let named = |(name, own): (&String, &Vec<IpAddr>)| (format!("{name}.{host}").to_lowercase(), own.clone());
+        interfaces.iter().map(named).collect()
+    };
+    let interfaces = addresses.interfaces.iter().flat_map(of_host);
+    Zone { hosts: hosts.chain(interfaces).collect(), dns64: false }
 }

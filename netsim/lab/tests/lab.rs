@@ -8,6 +8,8 @@
 mod capture;
 #[path = "lab/fate.rs"]
 mod fate;
+#[path = "lab/interfaces.rs"]
+mod interfaces;
 #[path = "lab/kernels.rs"]
 mod kernels;
 #[path = "lab/network.rs"]
@@ -89,6 +91,21 @@ fn main() {
         trial("errors_reach_the_socket_they_are_about", routers::errors_reach_the_socket_they_are_about),
         trial("nat64_carries_tcp", routers::nat64_carries_tcp),
         trial("neighbours_find_each_other", routers::neighbours_find_each_other),
+        trial(
+            "sockets_leave_by_the_interface_of_their_address",
+            interfaces::sockets_leave_by_the_interface_of_their_address,
+        ),
+        trial("ipv6_sockets_do_too", interfaces::ipv6_sockets_do_too),
+        trial(
+            "what_comes_for_a_lost_interface_is_dropped_by_name",
+            interfaces::what_comes_for_a_lost_interface_is_dropped_by_name,
+        ),
+        trial("tcp_waits_for_its_address", interfaces::tcp_waits_for_its_address),
+        trial("a_restart_brings_interfaces_back", interfaces::a_restart_brings_interfaces_back),
+        trial("a_renumbered_host_has_its_new_address_alone", interfaces::a_renumbered_host_has_its_new_address_alone),
+        trial("interfaces_have_names", interfaces::interfaces_have_names),
+        trial("links_and_interfaces_are_two_things", interfaces::links_and_interfaces_are_two_things),
+        of_nft("kernels_let_hosts_switch_and_not_move", interfaces::kernels_let_hosts_switch_and_not_move),
         of_nft("linux_is_what_its_preset_says", kernels::linux_is_what_its_preset_says),
         of_nft("a_kernel_forgets_at_a_reboot", kernels::a_kernel_forgets_at_a_reboot),
         of_nft("kernels_carry_tcp", kernels::kernels_carry_tcp),

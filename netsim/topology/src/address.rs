@@ -62,7 +62,8 @@ impl AddressPlan {
         })
     }
 
-    /// The addresses of a host's interface, IPv4 first; none if there is no such interface.
+    /// The addresses of a host's interface, IPv4 first; none if there is no such interface. Where a host has one, its name
+    /// does not matter.
     pub fn interface(&self, host: &str, interface: &str) -> &[IpAddr] {
         let only = || self.hosts.get(host).filter(|_| !self.interfaces.contains_key(host));
         let found = self.interfaces.get(host).map_or_else(only, |of_host| of_host.get(interface));
