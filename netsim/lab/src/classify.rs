@@ -2,7 +2,6 @@
 //! real packets (RFC 5780).
 
 use crate::calibrate::CalibrateError;
-use crate::device::DEVICE;
 use crate::lab::{Host, Lab};
 use longhaul_record::{Dependence, Hairpinned, NatBehaviour, NatCheck};
 use netsim_fabric::{Filtering, LinkConfig, Mapping};
@@ -114,8 +113,10 @@ fn filtering_record(filtering: Filtering) -> Dependence {
 }
 
 fn believe_own_address(host: &Host, believe: bool) -> io::Result<()> {
-    let switch = format!("/proc/sys/net/ipv4/conf/{DEVICE}/accept_local");
-    host.run(|| std::fs::write(switch, if believe { "1" } else { "0" }))?
+    let switch = |device: &String| {
+        std::fs::write(format!("/proc/sys/net/ipv4/conf/{device}/accept_local"), if believe { "1" } else { "0" })
+    };
+    host.run(|| host.devices().iter().try_for_each(switch))?
 }
 
 struct Prober {

@@ -104,6 +104,7 @@ fn main() {
         trial("a_restart_brings_interfaces_back", interfaces::a_restart_brings_interfaces_back),
         trial("a_renumbered_host_has_its_new_address_alone", interfaces::a_renumbered_host_has_its_new_address_alone),
         trial("interfaces_have_names", interfaces::interfaces_have_names),
+        trial("the_first_way_is_the_one_that_is_measured", interfaces::the_first_way_is_the_one_that_is_measured),
         trial("links_and_interfaces_are_two_things", interfaces::links_and_interfaces_are_two_things),
         of_nft("kernels_let_hosts_switch_and_not_move", interfaces::kernels_let_hosts_switch_and_not_move),
         of_nft("linux_is_what_its_preset_says", kernels::linux_is_what_its_preset_says),

@@ -2,7 +2,7 @@
 
 use crate::network::{host, up};
 use netsim_fabric::{LinkConfig, LinkState, Outage};
-use netsim_lab::{Engines, Lab, LabError, NatEngine};
+use netsim_lab::{Engines, Lab, LabError, NatEngine, calibrate_access, check_nat};
 use netsim_topology::{Access, Change, Event, Host, Interface, Plan, Router, Topology, nat_preset, plan};
 use std::fs;
 use std::io::{Read, Write};
@@ -283,6 +283,20 @@ pub(crate) fn interfaces_have_names() {
     assert_eq!(lab.host("phone").unwrap().devices(), ["wifi", "mobile"]);
     let error = lab.change(&switch("wlan", false)).unwrap_err();
     assert_eq!(error.to_string(), "host `phone` has no interface `wlan`; it has: wifi, mobile");
+}
+
+/// What is measured before a run is the way that is used at first.
+pub(crate) fn the_first_way_is_the_one_that_is_measured() {
+    for (wifi_up, asked) in [(true, "home"), (false, "cgnat")] {
+        let mut topology = phone("home", "cgnat", true);
+        topology.hosts[0].interfaces[0].up = wifi_up;
+        let (plan, lab) = up(&topology, 1);
+        assert_eq!(lab.host("phone").unwrap().addresses(), plan.addresses.hosts["phone"], "{asked}");
+        let check = check_nat(&lab, &topology, "phone").unwrap().unwrap();
+        assert_eq!(check.got, check.asked, "{asked}");
+        let paths = calibrate_access(&lab, &topology, "phone").unwrap();
+        assert!(paths.iter().all(|path| path.loss.sent > 0 && path.loss.lost == 0), "{asked}: {paths:?}");
+    }
 }
 
 /// A link can be down and its interface up: both are asked.
