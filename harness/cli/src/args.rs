@@ -1,6 +1,8 @@
 //! What can be asked on the command line.
 
 use clap::{Parser, Subcommand};
+use netsim_lab::{Engines, Lab, LabError, LinkEngine, NatEngine};
+use netsim_topology::Plan;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -75,6 +77,8 @@ pub(crate) struct MeasureArgs {
     /// Seed of every random decision of the networks; repetition N runs with seed + N
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=MAX_SEED))]
     pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) engines: EngineArgs,
     /// How often to run each scenario, instead of what its file says
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) repeat: Option<u32>,
@@ -169,9 +173,8 @@ pub(crate) enum LabCommand {
         /// What `exec` and `shell` are to call it, instead of the scenario's name
         #[arg(long)]
         name: Option<String>,
-        /// Seed of the network
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
+        #[command(flatten)]
+        network: NetworkArgs,
     },
     /// Run a program on a simulated host, with this terminal
     Exec {
@@ -180,9 +183,8 @@ pub(crate) enum LabCommand {
         scenario: String,
         /// The host
         host: String,
-        /// Seed of the network, where it is brought up
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
+        #[command(flatten)]
+        network: NetworkArgs,
         /// Program and arguments, after `--`
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
@@ -194,9 +196,8 @@ pub(crate) enum LabCommand {
         scenario: String,
         /// The host
         host: String,
-        /// Seed of the network, where it is brought up
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
+        #[command(flatten)]
+        network: NetworkArgs,
     },
     /// Measure what networks cost as they grow, from 2 hosts to 1,000
     Scale {
@@ -216,9 +217,8 @@ pub(crate) enum LabCommand {
         /// A link, both directions of it, for example bob.link or home.uplink; may be given several times. Without it, all
         #[arg(long = "link", value_name = "LINK")]
         links: Vec<String>,
-        /// Seed of the network
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
+        #[command(flatten)]
+        network: NetworkArgs,
         /// Program and arguments, after `--`
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
@@ -226,8 +226,8 @@ pub(crate) enum LabCommand {
     /// Try everything routers and links must do, on every engine, with real packets; takes about a minute
     Conformance {
         /// Only routers of this engine; without it, all
-        #[arg(long, value_enum)]
-        engine: Option<Engine>,
+        #[arg(long, value_enum, value_name = "ENGINE")]
+        nat_engine: Option<Nat>,
         /// Print the table that is in docs/netsim-conformance.md
         #[arg(long)]
         markdown: bool,
@@ -238,9 +238,8 @@ pub(crate) enum LabCommand {
         /// was asked; ends with 4 where that is outside tolerance
         #[arg(value_name = "SCENARIO", required_unless_present = "of_self", conflicts_with = "of_self")]
         scenario: Option<String>,
-        /// Seed of the network
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
+        #[command(flatten)]
+        network: NetworkArgs,
         /// Measure the links beside a plain pair of network devices, and the reference transfer beside raw QUIC and curl
         #[arg(long = "self")]
         of_self: bool,
@@ -253,13 +252,68 @@ pub(crate) enum LabCommand {
     },
 }
 
-/// What translates and filters in routers.
+/// A network that is brought up by hand.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct NetworkArgs {
+    /// Seed of the network, where it is brought up
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) engines: EngineArgs,
+}
+
+impl NetworkArgs {
+    /// Brings it up.
+    pub(crate) fn up(self, plan: &Plan) -> Result<Lab, LabError> {
+        Lab::up_with(plan, self.seed, self.engines.engines())
+    }
+}
+
+/// What networks are made of.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct EngineArgs {
+    /// What delays and loses packets
+    #[arg(long, value_enum, value_name = "ENGINE", default_value_t = Links::Userspace)]
+    link_engine: Links,
+    /// What translates and filters in routers
+    #[arg(long, value_enum, value_name = "ENGINE", default_value_t = Nat::Userspace)]
+    nat_engine: Nat,
+}
+
+impl EngineArgs {
+    /// With the best attachment that this machine has for them.
+    pub(crate) fn engines(self) -> Engines {
+        let links = match self.link_engine {
+            Links::Userspace => LinkEngine::Userspace,
+            Links::Netem => LinkEngine::Netem,
+        };
+        Engines { links, nat: self.nat_engine.engine(), ..Engines::default() }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Engine {
-    /// The simulator's own
+enum Links {
+    /// The simulator's own: everything, decided by the seed
     Userspace,
-    /// Linux's connection tracking
+    /// The kernel's netem: no seed decides, and what it does otherwise is refused
+    Netem,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Nat {
+    /// The simulator's own: everything, decided by the seed
+    Userspace,
+    /// Linux's connection tracking: what it does otherwise is refused
     Nftables,
+}
+
+impl Nat {
+    pub(crate) fn engine(self) -> NatEngine {
+        match self {
+            Nat::Userspace => NatEngine::Userspace,
+            Nat::Nftables => NatEngine::Nftables,
+        }
+    }
 }
 
 #[cfg(test)]

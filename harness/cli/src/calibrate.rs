@@ -1,5 +1,6 @@
 //! `longhaul lab calibrate SCENARIO`: what the network of a scenario really does, beside what it was asked to do.
 
+use crate::args::NetworkArgs;
 use crate::catalog;
 use crate::error::CliError;
 use crate::output;
@@ -15,11 +16,12 @@ use serde_json::{Value, json};
 const TRIES: u64 = 3;
 
 /// Brings the network up, measures every host's way to the internet and the path of the transfer, and prints all of it.
-pub(crate) fn command(name: &str, seed: u64, as_json: bool) -> Result<Exit, CliError> {
+pub(crate) fn command(name: &str, network: NetworkArgs, as_json: bool) -> Result<Exit, CliError> {
     let scenario = catalog::scenario(name)?;
     let plan = plan(&scenario.topology)?;
     let _sandbox = netsim_lab::enter()?;
-    let lab = Lab::up(&plan, seed)?;
+    let lab = network.up(&plan)?;
+    let seed = network.seed;
     let measured = Measured::of(&lab, &scenario, seed)?;
     if as_json {
         output::json(&measured.json(&scenario, seed))?;

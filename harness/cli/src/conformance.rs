@@ -1,7 +1,7 @@
 //! `longhaul lab conformance`: everything routers and links must do, tried on this machine.
 
 use crate::VERSION;
-use crate::args::Engine;
+use crate::args::Nat;
 use crate::error::CliError;
 use crate::output;
 use crate::table;
@@ -11,7 +11,7 @@ use netsim_lab::conformance::{self, Tried, TriedLink, Verdict};
 use netsim_lab::{Attachment, Engines, NatEngine, nftables_missing};
 
 /// Tries all rows, prints the table, and says how many hold.
-pub(crate) fn command(engine: Option<Engine>, markdown: bool) -> Result<Exit, CliError> {
+pub(crate) fn command(engine: Option<Nat>, markdown: bool) -> Result<Exit, CliError> {
     let _sandbox = netsim_lab::enter()?;
     let attachment = Attachment::pick();
     let rows = conformance::nat_rows();
@@ -26,7 +26,7 @@ pub(crate) fn command(engine: Option<Engine>, markdown: bool) -> Result<Exit, Cl
         let engines = Engines { attachment, nat, ..Engines::default() };
         tried.extend(conformance::try_rows(&rows, engines, &|step| output::note(step)));
     }
-    let links = if engine == Some(Engine::Nftables) { Vec::new() } else { links(attachment) };
+    let links = if engine == Some(Nat::Nftables) { Vec::new() } else { links(attachment) };
     if markdown {
         output::line(page(&tried, &links, attachment))?;
     } else {
@@ -35,7 +35,7 @@ pub(crate) fn command(engine: Option<Engine>, markdown: bool) -> Result<Exit, Cl
     let verdicts = || tried.iter().map(|tried| &tried.verdict).chain(links.iter().map(|tried| &tried.verdict));
     Ok(if verdicts().any(|verdict| matches!(verdict, Verdict::False { .. })) {
         Exit::Untrusted
-    } else if verdicts().any(|verdict| matches!(verdict, Verdict::Broken { .. })) {
+    } else if verdicts().any(|verdict| matches!(verdict, Verdict::Busy { .. } | Verdict::Broken { .. })) {
         Exit::Environment
     } else {
         Exit::Pass
@@ -54,10 +54,9 @@ fn links(best: Attachment) -> Vec<TriedLink> {
     attachments.iter().flat_map(column).collect()
 }
 
-fn engines(engine: Option<Engine>) -> Vec<NatEngine> {
+fn engines(engine: Option<Nat>) -> Vec<NatEngine> {
     match engine {
-        Some(Engine::Userspace) => vec![NatEngine::Userspace],
-        Some(Engine::Nftables) => vec![NatEngine::Nftables],
+        Some(nat) => vec![nat.engine()],
         None => vec![NatEngine::Userspace, NatEngine::Nftables],
     }
 }
@@ -79,13 +78,14 @@ fn words(verdict: &Verdict, saw: &str) -> String {
         Verdict::True => "true".to_owned(),
         Verdict::False { seen } => format!("FALSE: {saw} {seen}"),
         Verdict::Unsupported { .. } => "unsupported".to_owned(),
+        Verdict::Busy { why } => format!("NOT TRIED: the machine was too busy: {why}"),
         Verdict::Broken { why } => format!("NOT TRIED: {why}"),
     }
 }
 
 /// What `docs/netsim-conformance.md` says.
 fn page(tried: &[Tried], links: &[TriedLink], attachment: Attachment) -> String {
-    let machine = machine(VERSION, attachment);
+    let machine = machine(VERSION, Engines { attachment, ..Engines::default() });
     let now = jiff::Timestamp::from_millisecond(wall_ms());
     let day = now.map_or_else(|_| String::new(), |now| now.strftime("%Y-%m-%d").to_string());
     let (kernel, cores, cpu) = (machine.kernel, machine.cores, machine.cpu);

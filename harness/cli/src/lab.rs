@@ -1,6 +1,6 @@
 //! `longhaul lab …`: a simulated network by hand.
 
-use crate::args::LabCommand;
+use crate::args::{LabCommand, NetworkArgs};
 use crate::calibrate;
 use crate::catalog;
 use crate::conformance;
@@ -12,7 +12,7 @@ use crate::stop::Stop;
 use crate::table;
 use longhaul_record::Exit;
 use longhaul_scenarios::Scenario;
-use netsim_lab::{Door, Lab, door_path};
+use netsim_lab::{Door, door_path};
 use netsim_topology::{AddressPlan, Host, Interface, LabStep, LinkName, Place, Plan, plan};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -29,32 +29,32 @@ pub(crate) fn command(command: &LabCommand) -> Result<ExitCode, CliError> {
             show(&catalog::scenario(scenario)?, *json)?;
             Ok(ExitCode::from(Exit::Pass.code()))
         }
-        LabCommand::Up { scenario, name, seed } => {
+        LabCommand::Up { scenario, name, network } => {
             let scenario = catalog::scenario(scenario)?;
-            up(&scenario, name.as_deref().unwrap_or(&scenario.name), *seed)?;
+            up(&scenario, name.as_deref().unwrap_or(&scenario.name), *network)?;
             Ok(ExitCode::from(Exit::Pass.code()))
         }
-        LabCommand::Exec { scenario, host, seed, command } => exec(scenario, host, *seed, command),
-        LabCommand::Capture { scenario, host, out, links, seed, command } => {
-            capture(&catalog::scenario(scenario)?, host, out, links, *seed, command)
+        LabCommand::Exec { scenario, host, network, command } => exec(scenario, host, *network, command),
+        LabCommand::Capture { scenario, host, out, links, network, command } => {
+            capture(&catalog::scenario(scenario)?, host, out, links, *network, command)
         }
         LabCommand::Scale { json } => {
             let _sandbox = netsim_lab::enter()?;
             Ok(ExitCode::from(scale::command(*json)?.code()))
         }
-        LabCommand::Shell { scenario, host, seed } => {
+        LabCommand::Shell { scenario, host, network } => {
             let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
-            exec(scenario, host, *seed, &[shell])
+            exec(scenario, host, *network, &[shell])
         }
-        LabCommand::Calibrate { scenario: Some(scenario), seed, json, .. } => {
-            Ok(ExitCode::from(calibrate::command(scenario, *seed, *json)?.code()))
+        LabCommand::Calibrate { scenario: Some(scenario), network, json, .. } => {
+            Ok(ExitCode::from(calibrate::command(scenario, *network, *json)?.code()))
         }
         LabCommand::Calibrate { scenario: None, rounds, json, .. } => {
             let sandbox = netsim_lab::enter()?;
             Ok(ExitCode::from(selfcheck::command(*rounds, *json, &sandbox)?.code()))
         }
-        LabCommand::Conformance { engine, markdown } => {
-            Ok(ExitCode::from(conformance::command(*engine, *markdown)?.code()))
+        LabCommand::Conformance { nat_engine, markdown } => {
+            Ok(ExitCode::from(conformance::command(*nat_engine, *markdown)?.code()))
         }
     }
 }
@@ -140,12 +140,12 @@ fn describe(scenario: &Scenario, plan: &Plan) -> serde_json::Value {
 }
 
 /// Keeps a network up until the user wants to stop.
-fn up(scenario: &Scenario, name: &str, seed: u64) -> Result<(), CliError> {
+fn up(scenario: &Scenario, name: &str, network: NetworkArgs) -> Result<(), CliError> {
     let plan = plan(&scenario.topology)?;
     let path = door_path(name);
     let _sandbox = netsim_lab::enter()?;
     let stop = Stop::on_signals()?;
-    let lab = Lab::up(&plan, seed)?;
+    let lab = network.up(&plan)?;
     let _door = Door::open(&lab, &path)?;
     show(scenario, false)?;
     let host = scenario.topology.hosts.first().map_or("HOST", |host| host.name.as_str());
@@ -155,7 +155,7 @@ fn up(scenario: &Scenario, name: &str, seed: u64) -> Result<(), CliError> {
 }
 
 /// Runs a program on a host, with this terminal. Leaves with the program's own exit status.
-fn exec(name: &str, host: &str, seed: u64, command: &[OsString]) -> Result<ExitCode, CliError> {
+fn exec(name: &str, host: &str, network: NetworkArgs, command: &[OsString]) -> Result<ExitCode, CliError> {
     let Some((program, arguments)) = command.split_first() else { return Ok(ExitCode::from(Exit::Usage.code())) };
     let mut child = Command::new(program);
     child.args(arguments).env("LONGHAUL_HOST", host);
@@ -165,7 +165,7 @@ fn exec(name: &str, host: &str, seed: u64, command: &[OsString]) -> Result<ExitC
             let _stop = Stop::on_signals()?;
             visit.run_command(&mut child)
         }
-        None => alone(&catalog::scenario(name)?, host, seed, &mut child)?,
+        None => alone(&catalog::scenario(name)?, host, network, &mut child)?,
     };
     let status = started.map_err(|source| CliError::Program {
         program: program.to_string_lossy().into_owned(),
@@ -179,14 +179,14 @@ fn exec(name: &str, host: &str, seed: u64, command: &[OsString]) -> Result<ExitC
 fn alone(
     scenario: &Scenario,
     host: &str,
-    seed: u64,
+    network: NetworkArgs,
     child: &mut Command,
 ) -> Result<std::io::Result<ExitStatus>, CliError> {
     let plan = plan(&scenario.topology)?;
     check_host(scenario, host)?;
     let _sandbox = netsim_lab::enter()?;
     let _stop = Stop::on_signals()?;
-    let lab = Lab::up(&plan, seed)?;
+    let lab = network.up(&plan)?;
     Ok(lab.host(host)?.run_command(child))
 }
 
@@ -196,7 +196,7 @@ fn capture(
     host: &str,
     out: &Path,
     links: &[String],
-    seed: u64,
+    network: NetworkArgs,
     command: &[OsString],
 ) -> Result<ExitCode, CliError> {
     let plan = plan(&scenario.topology)?;
@@ -206,7 +206,7 @@ fn capture(
     let file = File::create(out).map_err(|source| CliError::Write { path: out.to_path_buf(), source })?;
     let _sandbox = netsim_lab::enter()?;
     let _stop = Stop::on_signals()?;
-    let lab = Lab::up(&plan, seed)?;
+    let lab = network.up(&plan)?;
     let capture = lab.capture(&links, BufWriter::new(file))?;
     let mut child = Command::new(program);
     let status = lab.host(host)?.run_command(child.args(arguments).env("LONGHAUL_HOST", host));

@@ -12,7 +12,7 @@ use longhaul_runner::{Order, Payload, Prepared, Programs, Repository, machine, r
 use longhaul_scenarios::{Scenario, Subject};
 use longhaul_sqlite::SqliteStore;
 use longhaul_store::Store;
-use netsim_lab::{Attachment, Sandbox};
+use netsim_lab::{Engines, Sandbox};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tokio::runtime::Runtime;
@@ -90,7 +90,8 @@ pub(crate) fn measure(
 ) -> Result<Vec<RunRecord>, CliError> {
     let repository = here();
     let prepared = prepare(asked)?;
-    let context = Context { args, repository, machine: machine(VERSION, Attachment::pick()), sandbox, stop };
+    let engines = args.engines.engines();
+    let context = Context { args, repository, machine: machine(VERSION, engines), engines, sandbox, stop };
     let repeats = |scenario: &Scenario| args.repeat.unwrap_or(scenario.repeat);
     let total = scenarios.iter().map(|scenario| repeats(scenario) as usize * prepared.len()).sum();
     let mut records = Vec::new();
@@ -162,6 +163,7 @@ struct Context<'a> {
     args: &'a MeasureArgs,
     repository: Option<Repository>,
     machine: HostDetail,
+    engines: Engines,
     sandbox: &'a Sandbox,
     stop: &'a Stop,
 }
@@ -194,6 +196,7 @@ impl Context<'_> {
             payload,
             repository: self.repository.as_ref(),
             machine: &self.machine,
+            engines: self.engines,
             seed: self.args.seed + u64::from(iteration),
             iteration,
             trigger: if std::env::var_os("CI").is_some() { Trigger::Ci } else { Trigger::Local },

@@ -1,11 +1,11 @@
 //! The machine a run is measured on.
 
 use longhaul_record::HostDetail;
-use netsim_lab::Attachment;
+use netsim_lab::Engines;
 use std::fs;
 
 /// What is known of this machine. Facts that cannot be read are empty or 0.
-pub fn machine(runner_version: &str, attachment: Attachment) -> HostDetail {
+pub fn machine(runner_version: &str, engines: Engines) -> HostDetail {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let cpuinfo = read("/proc/cpuinfo");
     let meminfo = read("/proc/meminfo");
@@ -16,7 +16,7 @@ pub fn machine(runner_version: &str, attachment: Attachment) -> HostDetail {
     let kernel = read("/proc/sys/kernel/osrelease");
     // Memory is rounded to GiB: the kernel's own share changes between boots.
     let tcp_congestion_control = read("/proc/sys/net/ipv4/tcp_congestion_control");
-    let plane = format!("userspace/{attachment}");
+    let plane = engines.to_string();
     let memory_gib = memory_kib.div_ceil(1 << 20);
     let stable = format!("{cpu}\n{cores}\n{memory_gib}\n{kernel}\n{tcp_congestion_control}\n{plane}\n");
     HostDetail {
@@ -41,6 +41,7 @@ fn value_after<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use netsim_lab::{Attachment, LinkEngine, NatEngine};
 
     #[test]
     fn values_are_found() {
@@ -52,10 +53,17 @@ mod tests {
 
     #[test]
     fn the_fingerprint_is_stable() {
-        let [one, two] = ["1", "2"].map(|version| machine(version, Attachment::Tun));
+        let tun = Engines { attachment: Attachment::Tun, links: LinkEngine::Userspace, nat: NatEngine::Userspace };
+        let [one, two] = ["1", "2"].map(|version| machine(version, tun));
         assert_eq!(one.fingerprint, two.fingerprint);
         assert!(one.cores > 0);
-        // Hosts that are attached otherwise are not as fast: their results are another series.
-        assert_ne!(machine("1", Attachment::Packet).fingerprint, one.fingerprint);
+        // Other engines are not as fast: their results are another series.
+        for other in [
+            Engines { attachment: Attachment::Packet, ..tun },
+            Engines { links: LinkEngine::Netem, ..tun },
+            Engines { nat: NatEngine::Nftables, ..tun },
+        ] {
+            assert_ne!(machine("1", other).fingerprint, one.fingerprint, "{other}");
+        }
     }
 }

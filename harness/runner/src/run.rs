@@ -11,7 +11,7 @@ use longhaul_record::{
 };
 use longhaul_scenarios::Scenario;
 use longhaul_stats::judge;
-use netsim_lab::{CalibrateError, Lab, calibrate, calibrate_access, check_nat};
+use netsim_lab::{CalibrateError, Engines, Lab, calibrate, calibrate_access, check_nat};
 use netsim_topology::{Direction, LinkName, discovery, plan};
 use std::fs;
 use std::path::Path;
@@ -30,6 +30,8 @@ pub struct Order<'a> {
     pub repository: Option<&'a Repository>,
     /// The machine it runs on.
     pub machine: &'a HostDetail,
+    /// What the network is made of.
+    pub engines: Engines,
     /// Seed of the network.
     pub seed: u64,
     /// Which repetition it is.
@@ -79,7 +81,7 @@ fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, inter
     }
     progress.step("bringing the network up");
     let plan = plan(&scenario.topology).map_err(|error| Stop::setup(&error))?;
-    let lab = Lab::up(&plan, order.seed).map_err(|error| Stop::setup(&error))?;
+    let lab = Lab::up_with(&plan, order.seed, order.engines).map_err(|error| Stop::setup(&error))?;
     progress.step("calibrating");
     record.calibration = calibration(&lab, order, &record.tolerance)?;
     let setting = Setting {

@@ -4,14 +4,12 @@
 //! clock, so each direction's delay is measured on its own. A train of packets sent faster than the bottleneck, and
 //! timed as it arrives, gives the rate (Keshav's packet-pair idea, with a long train).
 
-pub(crate) mod socket;
-
 use crate::clock;
 use crate::engine::ask_for_realtime;
 use crate::lab::{Host, Lab};
+use crate::socket::{Received, Socket};
 use longhaul_record::{DelayCheck, DelayQuantile, LossCheck, PathCheck, RateCheck};
 use netsim_topology::{PathProfile, Topology, access_path, path};
-use socket::{Received, Socket};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, channel};

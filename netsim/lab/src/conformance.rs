@@ -42,6 +42,11 @@ pub enum Verdict {
         /// In its own words.
         why: String,
     },
+    /// The machine was too busy for a verdict, again and again.
+    Busy {
+        /// What was seen, and what of the machine.
+        why: String,
+    },
     /// It could not be tried to the end.
     Broken {
         /// Why.
@@ -132,7 +137,7 @@ pub fn try_row(row: &Row, engines: Engines) -> Verdict {
             Err(error) => return Verdict::Broken { why: text::chain(&error) },
         }
     }
-    Verdict::Broken { why: format!("the machine was too busy {TRIES} times") }
+    Verdict::Busy { why: format!("datagrams came seconds late, {TRIES} times") }
 }
 
 /// What was seen, and whether the machine was too busy to say.

@@ -21,6 +21,7 @@ use netsim_topology::{
 };
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -80,6 +81,20 @@ pub enum NatEngine {
     /// Linux's connection tracking, in a namespace per router. What it does otherwise is refused
     /// ([`NftablesError::Unsupported`]); ports it draws do not follow from the seed.
     Nftables,
+}
+
+/// As it is written in records.
+impl fmt::Display for Engines {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self.links {
+            LinkEngine::Userspace => write!(f, "userspace/{}", self.attachment),
+            LinkEngine::Netem => write!(f, "netem/{}", self.attachment),
+        }?;
+        match self.nat {
+            NatEngine::Userspace => Ok(()),
+            NatEngine::Nftables => write!(f, "/{}", self.nat.as_str()),
+        }
+    }
 }
 
 impl NatEngine {

@@ -5,6 +5,12 @@
 //! [`netsim_fabric::Fabric`]. Namespaces and devices are held by file descriptors alone, so they are gone when the
 //! process is, however it ends. [`enter`] does the same for processes and scratch files.
 //!
+//! ```no_run
+#![doc = include_str!("../examples/two_hosts.rs")]
+//! ```
+//!
+//! The feature `testing` gives every `#[test]` a lab of its own (`testing::in_lab`).
+//!
 //! **Invariant:** this is the only crate that needs privilege, and it touches nothing but namespaces it made itself.
 
 mod calibrate;
@@ -26,6 +32,9 @@ mod resolver;
 mod sandbox;
 mod selfcheck;
 mod servers;
+mod socket;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use calibrate::{CalibrateError, calibrate, calibrate_access};
 pub use capture::{Capture, CaptureError, Captured};
@@ -37,8 +46,12 @@ pub use door::{Door, DoorError, KnockError, Visit, door_path, knock};
 pub use engine::{EngineError, INTERVAL_NS, Interval, LinkInterval, Snapshot};
 pub use lab::{Engines, Host, Lab, LabError, LinkEngine, NatEngine};
 pub use netem::NetemError;
+#[doc(no_inline)]
+pub use netsim_fabric as fabric;
 pub use netsim_fabric::Time;
 pub use netsim_services::behaviour::{Behaviour, BehaviourError, Hairpinned};
+#[doc(no_inline)]
+pub use netsim_topology as topology;
 pub use nftables::NftablesError;
 pub use process::{Ended, How, Line, MAX_STDOUT_BYTES, NoLine, Process, ProcessError, Spec};
 pub use sandbox::{Sandbox, SandboxError, enter};

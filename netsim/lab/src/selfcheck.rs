@@ -14,12 +14,12 @@ mod veth;
 pub use report::{Figure, SelfReport, Spread, Target, Unit, Yardstick};
 pub use scale::{SCALE, ScalePoint, scale};
 
-use crate::calibrate::socket::Socket;
 use crate::calibrate::{ProbePlan, probe, train_of, train_packets};
 use crate::clock;
 use crate::device::{DEVICE, ethtool};
 use crate::engine::ask_for_realtime;
 use crate::lab::{Lab, LabError};
+use crate::socket::Socket;
 use longhaul_stats::quantile;
 use netsim_fabric::{LinkConfig, Loss, Probability, Rate};
 use netsim_topology::{Access, Host, Plan, Topology, plan};

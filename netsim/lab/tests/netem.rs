@@ -1,20 +1,21 @@
-//! The netem link engine, on kernels that have it; `ci/netem-vm` runs this program inside one. Has its own `main`,
-//! because entering the sandbox must come before the first thread.
+//! The netem link engine, on kernels that have it; `ci/netem-vm` runs this program inside one.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::print_stdout, reason = "a test's own main")]
 
-use libtest_mimic::{Arguments, Failed, Trial};
+mod suite;
+
 use longhaul_record::text;
 use netsim_fabric::{Jitter, LinkConfig, Loss, NatConfig, Probability, Queue, Rate, Reorder};
-use netsim_lab::{Attachment, Engines, Lab, LabError, LinkEngine, NatEngine, State};
-use netsim_topology::{Access, Change, Direction, Gateway, Host, LinkName, Plan, Router, Topology, plan};
+use netsim_lab::{Attachment, Engines, Lab, LabError, LinkEngine, NatEngine};
+use netsim_topology::{Access, Change, Direction, Gateway, LinkName, Plan, Router, Topology, plan};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::num::NonZeroU64;
 use std::sync::mpsc::channel;
 use std::time::Duration;
+use suite::{Suite, host};
 
 const MS: u64 = 1_000_000;
 
@@ -23,42 +24,20 @@ const ENGINES: Engines =
     Engines { attachment: Attachment::Packet, links: LinkEngine::Netem, nat: NatEngine::Userspace };
 
 fn main() {
-    let arguments = Arguments::from_args();
-    let missing = match netsim_lab::enter() {
-        Ok(_) => netsim_lab::doctor().into_iter().find(|finding| finding.state == State::Missing).map(|f| f.detail),
-        Err(error) => Some(error.to_string()),
-    };
-    let no_netem = missing.clone().or_else(|| up(LinkConfig::default()).err().map(|error| text::chain(&error)));
-    if let Some(reason) = &no_netem {
-        println!("SKIPPED: links by netem: {reason}");
-    }
-    let trial = |name: &'static str, without: bool, test: fn()| {
-        let run = move || -> Result<(), Failed> {
-            test();
-            Ok(())
-        };
-        Trial::test(name, run).with_ignored_flag(without)
-    };
-    let without = no_netem.is_some();
-    let trials = vec![
-        trial("what_netem_cannot_do_is_refused", missing.is_some(), what_netem_cannot_do_is_refused),
-        trial("a_kernel_without_netem_is_told", missing.is_some() || !without, a_kernel_without_netem_is_told),
-        trial("delays_are_what_was_asked", without, delays_are_what_was_asked),
-        trial("losses_are_those_of_segments", without, losses_are_those_of_segments),
-        trial("bursts_are_as_long_as_asked", without, bursts_are_as_long_as_asked),
-        trial("copies_come_out", without, copies_come_out),
-        trial("bit_errors_are_caught", without, bit_errors_are_caught),
-        trial("jitter_reorders", without, jitter_reorders),
-        trial("the_rate_is_kept", without, the_rate_is_kept),
-        trial("a_link_stays_as_it_is", without, a_link_stays_as_it_is),
-        trial("tcp_arrives_whole_through_a_nat", without, tcp_arrives_whole_through_a_nat),
-    ];
-    let arguments = Arguments { test_threads: Some(1), ..arguments };
-    libtest_mimic::run(&arguments, trials).exit();
-}
-
-fn host(name: &str, behind: Option<&str>, link: LinkConfig) -> Host {
-    Host::new(name, behind, Access { up: link.clone(), down: link })
+    let mut suite = Suite::enter();
+    let netem = suite.needs("links by netem", || up(LinkConfig::default()).err().map(|error| text::chain(&error)));
+    suite.test(what_netem_cannot_do_is_refused);
+    suite.test_if(!netem, a_kernel_without_netem_is_told);
+    suite.test_if(netem, delays_are_what_was_asked);
+    suite.test_if(netem, losses_are_those_of_segments);
+    suite.test_if(netem, bursts_are_as_long_as_asked);
+    suite.test_if(netem, copies_come_out);
+    suite.test_if(netem, bit_errors_are_caught);
+    suite.test_if(netem, jitter_reorders);
+    suite.test_if(netem, the_rate_is_kept);
+    suite.test_if(netem, a_link_stays_as_it_is);
+    suite.test_if(netem, tcp_arrives_whole_through_a_nat);
+    suite.run(1);
 }
 
 /// Two public hosts; `link` lies in front of the first, in both directions.

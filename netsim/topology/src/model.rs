@@ -205,3 +205,10 @@ pub struct Access {
     /// Towards the host.
     pub down: LinkConfig,
 }
+
+impl Access {
+    /// The same in both directions.
+    pub fn both(link: LinkConfig) -> Access {
+        Access { up: link.clone(), down: link }
+    }
+}

@@ -172,7 +172,8 @@ pub struct HostDetail {
     /// What TCP uses on this machine unless told otherwise, for example `cubic` or `bbr`: no TCP result means much
     /// without it.
     pub tcp_congestion_control: String,
-    /// Network plane, and how hosts are attached to it: `userspace/tun` or `userspace/packet`.
+    /// What the network was made of: the links' engine, how hosts are attached, and the routers' engine where it is not
+    /// `userspace`: for example `userspace/tun` or `netem/packet/nftables`.
     pub plane: String,
 }
 

@@ -4,7 +4,7 @@ use super::Verdict;
 use super::field::FieldError;
 use super::train::{self, Outcome, Pace, Train};
 use crate::lab::Engines;
-use longhaul_record::text;
+use longhaul_record::{Fidelity, text};
 use longhaul_stats::{chi_square, kolmogorov_smirnov, median};
 use netsim_fabric::{Jitter, LinkConfig, Loss, Mtu, Oversize, Probability, Queue, Rate, Reorder, Shift};
 use std::collections::BTreeMap;
@@ -47,6 +47,13 @@ enum Check {
     Learnt,
 }
 
+impl Check {
+    /// Whether the machine's speed shows in it. All else is a matter of counting.
+    fn is_timed(self) -> bool {
+        matches!(self, Check::Overtaken(_) | Check::Uniform(_) | Check::Delay(_) | Check::Rate(_))
+    }
+}
+
 /// What a check has to say.
 enum Finding {
     /// A test's probability: below [`ALPHA`] the distribution is another.
@@ -65,6 +72,9 @@ enum Finding {
 const ALPHA: f64 = 1e-4;
 /// A false row is tried again: a busy machine loses packets at sockets, and time.
 const TRIES: u32 = 4;
+/// An emulator that was away for longer, or late by more for one packet in a hundred, makes other times than a link's.
+const LONGEST_GAP_NS: u64 = 2 * MS;
+const LATENESS_NS: u64 = MS / 2;
 const MS: u64 = 1_000_000;
 /// An IP and a UDP header.
 const HEADERS: usize = 28;
@@ -198,7 +208,7 @@ pub struct TriedLink {
 
 /// Tries a row.
 pub fn try_link(row: &LinkRow, engines: Engines) -> Verdict {
-    let mut verdict = Verdict::Broken { why: "not tried".into() };
+    let mut verdict = Verdict::Busy { why: "not tried".into() };
     for _ in 0..TRIES {
         match once(row, engines) {
             Ok(Verdict::True) => return Verdict::True,
@@ -229,11 +239,24 @@ fn once(row: &LinkRow, engines: Engines) -> Result<Verdict, FieldError> {
         None => "too few packets".to_owned(),
     };
     let (arrived, sent) = (outcome.arrived.len(), outcome.sent.len());
-    let (unintended, gap_ms) = (outcome.unintended, outcome.longest_gap_ns / MS);
-    let seen = format!(
-        "{what}; {arrived} of {sent} arrived, {unintended} lost by the emulator, which was away for {gap_ms} ms at most"
-    );
-    Ok(Verdict::False { seen })
+    let seen = format!("{what}; {arrived} of {sent} arrived");
+    Ok(match disturbance(row.check, &outcome.fidelity) {
+        Some(why) => Verdict::Busy { why: format!("{seen}; {why}") },
+        None => Verdict::False { seen },
+    })
+}
+
+/// Why what was seen says nothing about the link.
+fn disturbance(check: Check, emulator: &Fidelity) -> Option<String> {
+    let lost: u64 = emulator.unintended_drops.values().sum();
+    if lost > 0 {
+        return Some(format!("{lost} lost by the emulator"));
+    }
+    let late = emulator.longest_gap_ns > LONGEST_GAP_NS || emulator.lateness_p99_ns > LATENESS_NS;
+    (check.is_timed() && late).then(|| {
+        let [gap, lateness] = [emulator.longest_gap_ns, emulator.lateness_p99_ns].map(|ns| ns as f64 / 1e6);
+        format!("the emulator was away for {gap:.1} ms, and late by {lateness:.1} ms for one packet in a hundred")
+    })
 }
 
 fn find(row: &LinkRow, outcome: &Outcome) -> Option<Finding> {

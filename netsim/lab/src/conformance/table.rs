@@ -75,6 +75,7 @@ fn cell(verdict: &Verdict, reasons: &mut Vec<String>) -> String {
             });
             format!("unsupported ({})", n + 1)
         }
+        Verdict::Busy { why } => format!("**not tried**: the machine was too busy: {why}"),
         Verdict::Broken { why } => format!("**not tried**: {why}"),
     }
 }

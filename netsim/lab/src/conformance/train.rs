@@ -3,6 +3,8 @@
 use super::field::FieldError;
 use crate::clock;
 use crate::lab::{Engines, Lab};
+use crate::socket::Socket;
+use longhaul_record::Fidelity;
 use netsim_fabric::{LinkConfig, Time};
 use netsim_topology::{Access, Direction, Host, LinkName, Topology, plan};
 use nix::sys::socket::{setsockopt, sockopt};
@@ -50,9 +52,8 @@ pub(super) struct Outcome {
     pub(super) sent: Vec<Time>,
     /// What arrived, in order.
     pub(super) arrived: Vec<Arrival>,
-    /// Packets lost outside of the link's description, and the longest gap in the emulator's attention.
-    pub(super) unintended: u64,
-    pub(super) longest_gap_ns: u64,
+    /// What the emulator saw of itself.
+    pub(super) fidelity: Fidelity,
 }
 
 /// So many small datagrams fit into a receiver's buffer of the ordinary size.
@@ -70,7 +71,8 @@ pub(super) fn run(link: &LinkConfig, train: Train, seed: u64, engines: Engines) 
     let lab = Lab::up_with(&plan, seed, engines)?;
     let (a, b) = (lab.host("a")?.udp()?, lab.host("b")?.udp()?);
     a.connect(b.local_addr()?)?;
-    b.set_read_timeout(Some(SILENCE))?;
+    let b = Socket::new(b)?;
+    b.set_timeout(SILENCE)?;
     // What the kernels themselves have said so far is not of the train.
     lab.restart(seed)?;
     let (heard, done) = (AtomicU64::new(0), AtomicBool::new(false));
@@ -82,23 +84,18 @@ pub(super) fn run(link: &LinkConfig, train: Train, seed: u64, engines: Engines) 
     });
     let snapshot = lab.snapshot()?;
     let fidelity = lab.fidelity(&snapshot)?;
-    Ok(Outcome {
-        sent: sent?,
-        arrived,
-        unintended: fidelity.unintended_drops.values().sum(),
-        longest_gap_ns: fidelity.longest_gap_ns,
-    })
+    Ok(Outcome { sent: sent?, arrived, fidelity })
 }
 
-fn receive(socket: &UdpSocket, heard: &AtomicU64, done: &AtomicBool) -> Vec<Arrival> {
+fn receive(socket: &Socket, heard: &AtomicU64, done: &AtomicBool) -> Vec<Arrival> {
     let mut arrived = Vec::new();
     let mut buffer = [0; 2048];
     loop {
         let finished = done.load(Ordering::Acquire);
-        match socket.recv(&mut buffer) {
-            Ok(_) => {
+        match socket.receive(&mut buffer) {
+            Ok(received) => {
                 let number = u32::from_be_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]);
-                arrived.push(Arrival { number, at: clock::now() });
+                arrived.push(Arrival { number, at: received.at });
                 heard.fetch_add(1, Ordering::Release);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock && finished => return arrived,
@@ -144,8 +141,8 @@ fn send(lab: &Lab, socket: &UdpSocket, train: Train, heard: &AtomicU64) -> Resul
     Ok(sent)
 }
 
-/// Waits until the link has taken in what was sent, and the receiver has read what the link has delivered, but for what has been missing for long. Returns how
-/// much that is now.
+/// Waits until the link has taken in what was sent, and the receiver has read what the link has delivered, but for what
+/// has been missing for long. Returns how much that is now.
 fn wait_until_heard(
     lab: &Lab,
     sent: u64,

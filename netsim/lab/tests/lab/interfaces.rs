@@ -1,6 +1,7 @@
 //! Hosts with several interfaces, and interfaces that change while programs use them.
 
-use crate::network::{host, up};
+use crate::host;
+use crate::network::up;
 use netsim_fabric::{LinkConfig, LinkState, Outage};
 use netsim_lab::{Engines, Lab, LabError, NatEngine, calibrate_access, check_nat};
 use netsim_topology::{Access, Change, Event, Host, Interface, Plan, Router, Topology, nat_preset, plan};

@@ -1,6 +1,6 @@
 //! Routers that are kernels: NAT by nftables.
 
-use crate::network::host;
+use crate::host;
 use netsim_fabric::{Filtering, LinkConfig, Mapping};
 use netsim_lab::{Engines, Hairpinned, Lab, LabError, NatEngine, NftablesError, Patience, classify};
 use netsim_topology::{Access, Change, Router, Topology, nat_preset, plan};

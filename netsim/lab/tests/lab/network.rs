@@ -1,11 +1,12 @@
 //! What packets meet.
 
+use crate::host;
 use longhaul_record::PathCheck;
 use netsim_fabric::{
     Jitter, LinkConfig, LinkState, Loss, NatConfig, Outage, Probability, Proto, Queue, Rate, Reorder, Shift,
 };
 use netsim_lab::{Lab, calibrate, calibrate_access};
-use netsim_topology::{Access, Change, Direction, Event, Gateway, Host, LinkName, Plan, Router, Topology, plan};
+use netsim_topology::{Access, Change, Direction, Event, Gateway, LinkName, Plan, Router, Topology, plan};
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::num::NonZeroU64;
@@ -15,10 +16,6 @@ const MS: u64 = 1_000_000;
 
 /// Longer than a busy machine keeps a thread that wants to run from running.
 const STALL: Duration = Duration::from_secs(1);
-
-pub(crate) fn host(name: &str, behind: Option<&str>, link: LinkConfig) -> Host {
-    Host::new(name, behind, Access { up: link.clone(), down: link })
-}
 
 /// Two public hosts; `link` lies in front of the first, in both directions.
 pub(crate) fn pair(link: LinkConfig) -> Topology {

@@ -1,6 +1,7 @@
 //! Routers as real kernels meet them: what they say, how they translate, whom they let talk.
 
-use crate::network::{host, up};
+use crate::host;
+use crate::network::up;
 use netsim_fabric::LinkConfig;
 use netsim_lab::Lab;
 use netsim_topology::{Access, Router, Topology, nat_preset};

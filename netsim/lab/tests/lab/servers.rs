@@ -1,6 +1,7 @@
 //! The servers of a network, asked by real clients.
 
-use super::network::{host, up};
+use super::network::up;
+use crate::host;
 use netsim_fabric::{Filtering, Hairpin, LinkConfig, Mapping, NatConfig, Proto};
 use netsim_lab::{Behaviour, Hairpinned, Lab, Patience, check_nat, classify};
 use netsim_services::port_mapping::{self, Wish, pcp_map_request, read_pcp_map_answer};
