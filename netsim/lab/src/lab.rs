@@ -2,13 +2,14 @@
 
 mod control;
 mod host;
+mod parts;
 
 pub use host::Host;
 
 use crate::clock;
-use crate::device::{Attachment, DEVICE, Device, DeviceError, DeviceSpec, Plumbing, Routes, Workshop, ethtool};
+use crate::device::{Attachment, DEVICE, DeviceError, Plumbing, Workshop, ethtool};
 use crate::engine::{Engine, EngineError, FabricParts, Snapshot, fidelity_record};
-use crate::interface::{Interface, Operator, State, routes};
+use crate::interface::Operator;
 use crate::netns::NetNs;
 use crate::nftables::{self, KernelRouter, NftablesError};
 use crate::servers::{Job, Servers};
@@ -17,8 +18,9 @@ use netsim_fabric::{Fabric, LinkId, NodeId};
 use netsim_services::dns::Zone;
 use netsim_services::stun;
 use netsim_topology::{
-    AddressPlan, Built, Direction, HOST_MTU, LabStep, LinkName, Place, Plan, build, with_kernel_routers, with_pipes,
+    AddressPlan, Built, HOST_MTU, LabStep, LinkName, Place, Plan, build, with_kernel_routers, with_pipes,
 };
+use parts::Numbering;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -289,11 +291,11 @@ impl Lab {
                 LabStep::AddHost { name, resolvers } => {
                     let node = numbers.nodes[&Place::Host(name.clone())];
                     let addresses = plan.addresses.hosts.get(name).map(Vec::as_slice).unwrap_or_default();
-                    hosts.insert(name.clone(), Host::new(name, node, namespace(name)?, addresses, resolvers)?);
+                    hosts.insert(name.clone(), Host::new(name, node, parts::namespace(name)?, addresses, resolvers)?);
                 }
                 LabStep::AddInterface { host, .. } => {
                     let Some(host) = hosts.get_mut(host) else { continue };
-                    devices.extend(interface(host, step, &numbers, &mut workshop)?);
+                    devices.extend(parts::interface(host, step, &numbers, &mut workshop)?);
                 }
                 LabStep::AddKernelRouter { name, config, inside, mtu } => {
                     let (router, ends) = KernelRouter::new(name, config, inside, *mtu, &mut workshop)?;
@@ -303,10 +305,7 @@ impl Lab {
                 }
                 LabStep::AddServers { of, addresses, services } => {
                     let name = of.as_deref().unwrap_or(INTERNET);
-                    let namespace = namespace(name)?;
-                    let spec =
-                        DeviceSpec { name: DEVICE, addresses, routes: Routes::Everything, mtu: HOST_MTU, up: true };
-                    let device = device(name, &namespace, &spec, &mut workshop)?;
+                    let (namespace, device) = parts::room(name, addresses, &mut workshop)?;
                     let node = numbers.nodes[&Place::Servers(of.clone())];
                     devices.push((node, device));
                     if of.is_none() {
@@ -442,23 +441,6 @@ impl Lab {
     }
 }
 
-/// Which node and link numbers the steps of a plan lead to: the fabric counts in order of creation.
-struct Numbering {
-    nodes: BTreeMap<Place, NodeId>,
-    links: Vec<(LinkName, LinkId)>,
-    /// The links' way down, by name.
-    down: BTreeMap<String, LinkId>,
-}
-
-impl Numbering {
-    fn of(plan: &Plan) -> Numbering {
-        let Built { nodes, links, .. } = build(&plan.steps, Fabric::<()>::new(0));
-        let down = links.iter().filter(|(name, _)| name.direction == Direction::Down);
-        let down = down.map(|(name, id)| (name.link.clone(), *id)).collect();
-        Numbering { nodes, links, down }
-    }
-}
-
 fn assemble(steps: &[LabStep], seed: u64) -> FabricParts {
     let Built { nodes, links, mut fabric } = build(steps, Fabric::new(seed));
     // Schedules and traces start now, not when the machine did.
@@ -470,38 +452,6 @@ fn assemble(steps: &[LabStep], seed: u64) -> FabricParts {
 
 /// What the internet's servers are called in messages.
 const INTERNET: &str = "internet";
-
-/// A namespace for a host.
-fn namespace(host: &str) -> Result<NetNs, LabError> {
-    NetNs::new().map_err(|source| LabError::Namespace { host: host.to_owned(), source })
-}
-
-/// A device of a host.
-fn device(host: &str, namespace: &NetNs, spec: &DeviceSpec<'_>, workshop: &mut Workshop) -> Result<Device, LabError> {
-    workshop.device(namespace, spec).map_err(|source| LabError::Device { host: host.to_owned(), source })
-}
-
-/// Adds an interface to its host. Returns the fabric's end of its device.
-fn interface(
-    host: &mut Host,
-    step: &LabStep,
-    numbers: &Numbering,
-    workshop: &mut Workshop,
-) -> Result<Option<(NodeId, Device)>, LabError> {
-    let LabStep::AddInterface { place, link, name, addresses, mtu, up, rank, .. } = step else { return Ok(None) };
-    let (up, rank) = (*up, *rank);
-    let spec = DeviceSpec { name, addresses, routes: routes(rank), mtu: *mtu, up };
-    let device = device(host.name(), host.namespace(), &spec, workshop)?;
-    host.add_device(name);
-    let node = numbers.nodes[place];
-    if let Some(towards) = numbers.down.get(link) {
-        let first = State { up, addresses: addresses.clone() };
-        let namespace = Arc::clone(host.namespace());
-        let interface = Interface::new((host.name(), name), (node, *towards), namespace, rank, first);
-        host.interfaces.push(Arc::new(interface));
-    }
-    Ok(Some((node, device)))
-}
 
 /// The names of all hosts: `phone` is at the addresses that it uses at first, `mobile.phone` at those of that interface.
 fn zone(addresses: &AddressPlan) -> Zone {

@@ -306,7 +306,7 @@ fn a_renumbered_host_gets_addresses_that_nobody_has() {
     let mut topology = topology();
     topology.hosts.push(phone(false));
     let first = plan(&topology).unwrap().addresses;
-    let mut addresses = first.clone();
+    let mut addresses = first;
     for (host, interface) in
         [("bob", "net0"), ("phone", "wifi"), ("phone", "mobile"), ("alice", "net0"), ("bob", "net0")]
     {
