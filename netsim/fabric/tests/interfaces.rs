@@ -224,7 +224,7 @@ proptest! {
             before.filter_map(|(_, deed)| match deed {
                 Deed::Switch(false, up) => Some(*up),
                 _ => None,
-            }).last().unwrap_or(up)
+            }).next_back().unwrap_or(up)
         };
         for (_, _, at) in first.iter().filter(|(_, host, _)| *host == net.mobile) {
             prop_assert!(state_at(*at), "at {}", at);
