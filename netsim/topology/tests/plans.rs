@@ -354,3 +354,15 @@ fn mistakes_in_interfaces_are_named() {
     };
     insta::assert_snapshot!(rows.iter().map(error).collect::<Vec<_>>().join("\n"));
 }
+
+/// Scenarios are hashed by how they read: a host with one interface reads as hosts did before there were several.
+#[test]
+fn a_host_with_one_interface_reads_as_one() {
+    let text = format!("{:?}", host("a", Some("home")));
+    assert!(text.starts_with("Host { name: \"a\", behind: Some(\"home\"), link: Access { up: LinkConfig {"), "{text}");
+    let mut named = host("a", None);
+    named.interfaces[0].name = "wifi".into();
+    for text in [format!("{named:?}"), format!("{:?}", phone(false))] {
+        assert!(text.contains("interfaces: [Interface { name: \"wifi\""), "{text}");
+    }
+}
