@@ -7,7 +7,7 @@ use netsim_fabric::{
 };
 use netsim_topology::{Gateway, Ipv6, Lan, NAT_PRESETS, nat_preset};
 use serde::Deserialize;
-use serde::de::{Deserializer, value::MapAccessDeserializer};
+use serde::de::{Deserializer, Error, value::MapAccessDeserializer};
 use std::fmt;
 use std::num::{NonZeroU8, NonZeroU16};
 
@@ -118,7 +118,15 @@ impl<'de> Deserialize<'de> for NatChoice {
 
             fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<NatChoice, A::Error> {
                 let file = NatFile::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(NatChoice(Gateway::with_nat(file.resolve())))
+                let preset = match &file.preset {
+                    Some(name) => self.visit_str(name)?.0,
+                    None => Gateway::with_nat(NatConfig::default()),
+                };
+                let Some(nat) = preset.nat else {
+                    let name = file.preset.unwrap_or_default();
+                    return Err(A::Error::custom(format!("the preset \"{name}\" has no NAT that keys could change")));
+                };
+                Ok(NatChoice(Gateway { nat: Some(file.resolve(nat)), ..preset }))
             }
         }
         deserializer.deserialize_any(Visitor)
@@ -129,78 +137,97 @@ fn preset_names() -> Vec<&'static str> {
     NAT_PRESETS.iter().map(|preset| preset.name).collect()
 }
 
-/// RFC 4787's terms; what is left out is as RFC 4787 recommends.
+/// RFC 4787's terms; what is left out is as in the preset, or without one as RFC 4787 recommends.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct NatFile {
-    mapping: Scope,
+    preset: Option<String>,
+    mapping: Option<Scope>,
     filtering: Option<Scope>,
-    ports: Ports,
-    parity: bool,
+    ports: Option<Ports>,
+    parity: Option<bool>,
     port_block: Option<NonZeroU16>,
-    collision: Collisions,
+    collision: Option<Collisions>,
     addresses: Option<NonZeroU8>,
-    pooling: Pool,
+    pooling: Option<Pool>,
     timeout: Option<Nanos>,
     unanswered_timeout: Option<Nanos>,
+    settling: Option<Nanos>,
     tcp_timeout: Option<Nanos>,
     lifetime: Option<Nanos>,
-    inbound_refresh: bool,
-    hairpin: Hairpinning,
+    inbound_refresh: Option<bool>,
+    hairpin: Option<Hairpinning>,
 }
 
 /// RFC 4787's three kinds of mapping and of filtering.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Scope {
-    #[default]
     EndpointIndependent,
     AddressDependent,
     AddressAndPortDependent,
 }
 
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Ports {
-    #[default]
     Preserve,
     Sequential,
     Random,
 }
 
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Collisions {
-    #[default]
     NextFree,
     Overload,
 }
 
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Pool {
-    #[default]
     Paired,
     Arbitrary,
 }
 
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Hairpinning {
-    Off,
-    #[default]
-    ExternalSource,
-    InternalSource,
+/// Whether and how, or `false` and `true`: with the external source, as the standard wants it.
+#[derive(Debug, Clone, Copy)]
+struct Hairpinning(Hairpin);
+
+impl<'de> Deserialize<'de> for Hairpinning {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Hairpinning, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Whether(bool),
+            How(String),
+        }
+        let hairpin = match Written::deserialize(deserializer)? {
+            Written::Whether(false) => Hairpin::Off,
+            Written::Whether(true) => Hairpin::ExternalSource,
+            Written::How(how) => match how.as_str() {
+                "off" => Hairpin::Off,
+                "external-source" => Hairpin::ExternalSource,
+                "internal-source" => Hairpin::InternalSource,
+                _ => {
+                    let known = "\"off\", \"external-source\", \"internal-source\", true and false";
+                    return Err(D::Error::custom(format!("unknown hairpinning \"{how}\"; there are {known}")));
+                }
+            },
+        };
+        Ok(Hairpinning(hairpin))
+    }
 }
 
 impl NatFile {
-    fn resolve(self) -> NatConfig {
-        let base = NatConfig::default();
+    /// What it makes of a NAT.
+    fn resolve(self, base: NatConfig) -> NatConfig {
         NatConfig {
             mapping: match self.mapping {
-                Scope::EndpointIndependent => Mapping::EndpointIndependent,
-                Scope::AddressDependent => Mapping::AddressDependent,
-                Scope::AddressAndPortDependent => Mapping::AddressAndPortDependent,
+                None => base.mapping,
+                Some(Scope::EndpointIndependent) => Mapping::EndpointIndependent,
+                Some(Scope::AddressDependent) => Mapping::AddressDependent,
+                Some(Scope::AddressAndPortDependent) => Mapping::AddressAndPortDependent,
             },
             filtering: match self.filtering {
                 None => base.filtering,
@@ -209,32 +236,31 @@ impl NatFile {
                 Some(Scope::AddressAndPortDependent) => Filtering::AddressAndPortDependent,
             },
             ports: match self.ports {
-                Ports::Preserve => PortAssignment::Preserve,
-                Ports::Sequential => PortAssignment::Sequential,
-                Ports::Random => PortAssignment::Random,
+                None => base.ports,
+                Some(Ports::Preserve) => PortAssignment::Preserve,
+                Some(Ports::Sequential) => PortAssignment::Sequential,
+                Some(Ports::Random) => PortAssignment::Random,
             },
-            parity: self.parity,
-            port_block: self.port_block,
+            parity: self.parity.unwrap_or(base.parity),
+            port_block: self.port_block.or(base.port_block),
             collision: match self.collision {
-                Collisions::NextFree => Collision::NextFree,
-                Collisions::Overload => Collision::Overload,
+                None => base.collision,
+                Some(Collisions::NextFree) => Collision::NextFree,
+                Some(Collisions::Overload) => Collision::Overload,
             },
             addresses: self.addresses.unwrap_or(base.addresses),
             pooling: match self.pooling {
-                Pool::Paired => Pooling::Paired,
-                Pool::Arbitrary => Pooling::Arbitrary,
+                None => base.pooling,
+                Some(Pool::Paired) => Pooling::Paired,
+                Some(Pool::Arbitrary) => Pooling::Arbitrary,
             },
             timeout_ns: self.timeout.map_or(base.timeout_ns, |timeout| timeout.0),
-            unanswered_timeout_ns: self.unanswered_timeout.map(|timeout| timeout.0),
-            settling_ns: base.settling_ns,
+            unanswered_timeout_ns: self.unanswered_timeout.map(|timeout| timeout.0).or(base.unanswered_timeout_ns),
+            settling_ns: self.settling.map(|settling| settling.0).or(base.settling_ns),
             tcp_timeout_ns: self.tcp_timeout.map_or(base.tcp_timeout_ns, |timeout| timeout.0),
-            lifetime_ns: self.lifetime.map(|lifetime| lifetime.0),
-            inbound_refresh: self.inbound_refresh,
-            hairpin: match self.hairpin {
-                Hairpinning::Off => Hairpin::Off,
-                Hairpinning::ExternalSource => Hairpin::ExternalSource,
-                Hairpinning::InternalSource => Hairpin::InternalSource,
-            },
+            lifetime_ns: self.lifetime.map(|lifetime| lifetime.0).or(base.lifetime_ns),
+            inbound_refresh: self.inbound_refresh.unwrap_or(base.inbound_refresh),
+            hairpin: self.hairpin.map_or(base.hairpin, |hairpin| hairpin.0),
         }
     }
 }

@@ -101,8 +101,13 @@ fn routers_are_what_their_keys_say() {
     }
     assert_eq!(gateway(""), Gateway::OPEN);
     let nat = NatConfig::default();
+    let linux = nat_preset("linux").unwrap();
+    let linux_for_10_s = NatConfig { settling_ns: Some(10_000_000_000), ..linux.nat.unwrap() };
     for (keys, expect) in [
         ("nat = {}", Gateway::with_nat(nat)),
+        ("nat = { hairpin = false }", Gateway::with_nat(NatConfig { hairpin: Hairpin::Off, ..nat })),
+        ("nat = { preset = \"linux\" }", linux),
+        ("nat = { preset = \"linux\", settling = \"10s\" }", Gateway { nat: Some(linux_for_10_s), ..linux }),
         (
             "nat = { port_block = 512, collision = \"overload\", parity = true, hairpin = \"internal-source\" }",
             Gateway::with_nat(NatConfig {

@@ -253,6 +253,10 @@ fn fidelity(fidelity: &Fidelity) -> String {
         .filter(|(_, count)| **count > 0)
         .map(|(cause, count)| format!("{count} ({cause})"))
         .collect();
+    let waited = match fidelity.backlog_share {
+        share if share < 0.005 => "No packet had to wait for it".to_string(),
+        share => format!("Packets waited for it {} of the time", text::percent((share * 100.0).round() / 100.0)),
+    };
     let drops = if drops.is_empty() {
         "It lost nothing of its own.".to_string()
     } else {
@@ -260,7 +264,7 @@ fn fidelity(fidelity: &Fidelity) -> String {
     };
     format!(
         "While it ran, the emulator released packets {} late at the median, {} at the 99th percentile and {} at worst. {drops} \
-         Its loop stood still for {} at most; it was busy {} of the time, {} real-time priority.",
+         {waited}. Its loop stood still for {} at most; it was busy {} of the time, {} real-time priority.",
         ns(fidelity.lateness_p50_ns),
         ns(fidelity.lateness_p99_ns),
         ns(fidelity.lateness_max_ns),

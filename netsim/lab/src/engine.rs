@@ -203,7 +203,9 @@ impl Loop {
                     }
                 }
             }
-            self.pace.count(clock::now(), received);
+            let now = clock::now();
+            self.watch.read(now, more);
+            self.pace.count(now, received);
             // Where packets are waiting already, nothing is gained by waiting for more.
             if !more {
                 self.moderate();

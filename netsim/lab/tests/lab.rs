@@ -40,6 +40,7 @@ fn main() {
     suite.test(network::calibration_counts_what_it_asked_for);
     suite.test(network::calibration_sees_a_wrong_network);
     suite.test(network::a_stalled_emulator_is_noticed);
+    suite.test(network::an_overloaded_emulator_says_so);
     suite.test(network::links_change_at_their_time);
     suite.test(network::ports_are_mapped_until_a_reboot);
     suite.test(servers::hosts_have_names);

@@ -213,6 +213,10 @@ pub struct Fidelity {
     pub unintended_drops: BTreeMap<String, u64>,
     /// Share of the run's time the emulator was busy, 0 to 1.
     pub busy_share: f64,
+    /// Share of the run's time, 0 to 1, that the emulator had more packets waiting at its devices than it takes in one
+    /// round: near 1, the emulator was the bottleneck and not the network. 0 in records from before it was measured.
+    #[serde(default)]
+    pub backlog_share: f64,
     /// Whether the emulator's thread had real-time priority.
     pub realtime: bool,
 }
@@ -260,10 +264,19 @@ pub struct Tolerance {
     pub lateness_p99_ns: u64,
     /// Allowed gap of the emulator's loop, in nanoseconds.
     pub gap_ns: u64,
+    /// Allowed share of the run's time that packets wait for the emulator, in thousandths.
+    #[serde(default = "backlog_permille")]
+    pub backlog_permille: u32,
+}
+
+/// Ordinary runs stay below 3.
+fn backlog_permille() -> u32 {
+    50
 }
 
 impl Default for Tolerance {
-    /// Half a millisecond or 2 % of delay, 3 % of rate, 2 ms of lateness at the 99th percentile, no gap of 100 ms.
+    /// Half a millisecond or 2 % of delay, 3 % of rate, 2 ms of lateness at the 99th percentile, no gap of 100 ms, packets
+    /// waiting for 5 % of the time.
     fn default() -> Tolerance {
         Tolerance {
             delay_ns: 500_000,
@@ -271,6 +284,7 @@ impl Default for Tolerance {
             rate_permille: 30,
             lateness_p99_ns: 2_000_000,
             gap_ns: 100_000_000,
+            backlog_permille: backlog_permille(),
         }
     }
 }

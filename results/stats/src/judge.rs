@@ -78,6 +78,13 @@ pub enum Deviation {
         /// What is allowed.
         allowed_ns: u64,
     },
+    /// Packets waited for the emulator, so it was the bottleneck and not the network.
+    Bottleneck {
+        /// For this share of the time, 0 to 1.
+        share: f64,
+        /// What is allowed.
+        allowed: f64,
+    },
     /// The emulator lost packets that the scenario did not.
     Dropped {
         /// Where: device queue, buffer pool, write error.
@@ -108,6 +115,10 @@ pub fn judge(calibration: &Calibration, fidelity: &Fidelity, tolerance: &Toleran
     }
     if fidelity.longest_gap_ns > tolerance.gap_ns {
         found.push(Deviation::Gap { longest_ns: fidelity.longest_gap_ns, allowed_ns: tolerance.gap_ns });
+    }
+    let allowed = f64::from(tolerance.backlog_permille) / 1000.0;
+    if fidelity.backlog_share > allowed {
+        found.push(Deviation::Bottleneck { share: fidelity.backlog_share, allowed });
     }
     for (cause, &packets) in &fidelity.unintended_drops {
         if packets > 0 {
@@ -213,6 +224,12 @@ impl fmt::Display for Deviation {
                 text::nanoseconds(*longest_ns),
                 text::nanoseconds(*allowed_ns)
             ),
+            Deviation::Bottleneck { share, allowed } => write!(
+                f,
+                "the emulator was the bottleneck: packets waited for it {} of the time; {} is allowed",
+                text::percent((share * 100.0).round() / 100.0),
+                text::percent(*allowed)
+            ),
             Deviation::Dropped { cause, packets } => write!(
                 f,
                 "the emulator itself dropped {} ({cause})",
@@ -297,6 +314,7 @@ mod tests {
         check(|p, _| p.rate = None, &[]);
         check(|_, f| f.lateness_p99_ns = 2_000_000, &[]);
         check(|_, f| f.longest_gap_ns = 100_000_000, &[]);
+        check(|_, f| f.backlog_share = 0.05, &[]);
         check(|_, f| f.unintended_drops = [("device queue".into(), 0)].into(), &[]);
     }
 
@@ -366,6 +384,8 @@ mod tests {
             &["the emulator released packets 5 ms late at the 99th percentile; 2 ms is allowed"],
         );
         check(|_, f| f.longest_gap_ns = 250_000_000, &["the emulator stood still for 250 ms; 100 ms is allowed"]);
+        let said = "the emulator was the bottleneck: packets waited for it 83 % of the time; 5 % is allowed";
+        check(|_, f| f.backlog_share = 0.831, &[said]);
         check(
             |_, f| f.unintended_drops = [("device queue".into(), 7)].into(),
             &["the emulator itself dropped 7 packets (device queue)"],

@@ -104,7 +104,8 @@ fn check_numbers(run: &RunRecord) -> Result<(), Problem> {
         }
     }
     let shares = run.processes.iter().flat_map(|p| [("cpu_user_s", p.cpu_user_s), ("cpu_system_s", p.cpu_system_s)]);
-    for (name, value) in shares.chain([("busy_share", run.fidelity.busy_share)]) {
+    let emulator = [("busy_share", run.fidelity.busy_share), ("backlog_share", run.fidelity.backlog_share)];
+    for (name, value) in shares.chain(emulator) {
         if !value.is_finite() {
             return Err(Problem::NotFinite { name: name.into() });
         }

@@ -19,6 +19,10 @@ pub(crate) struct Watch {
     gaps: u64,
     started: Time,
     asleep_ns: u64,
+    /// How long packets were waiting for the loop.
+    backlog_ns: u64,
+    /// Since when they are.
+    behind_since: Option<Time>,
     /// When the loop last came round.
     awake_since: Time,
     /// When it went to sleep, and when it meant to wake up.
@@ -29,7 +33,17 @@ impl Watch {
     pub(super) fn new(now: Time) -> Watch {
         // Two significant digits: a bucket is at most 1 % wide. The bounds are constants that the crate accepts.
         let lateness = Histogram::new_with_bounds(1, MAX_LATENESS_NS, 2).expect("constant bounds are valid");
-        Watch { lateness, longest_gap_ns: 0, gaps: 0, started: now, asleep_ns: 0, awake_since: now, sleep: (now, now) }
+        Watch {
+            lateness,
+            longest_gap_ns: 0,
+            gaps: 0,
+            started: now,
+            asleep_ns: 0,
+            backlog_ns: 0,
+            behind_since: None,
+            awake_since: now,
+            sleep: (now, now),
+        }
     }
 
     /// A packet leaves at `now` that should have left at `scheduled`.
@@ -57,6 +71,14 @@ impl Watch {
         self.awake_since = now;
     }
 
+    /// The loop has read from the devices, and `more` was waiting there than it takes in one round.
+    pub(super) fn read(&mut self, now: Time, more: bool) {
+        if let Some(since) = self.behind_since.take() {
+            self.backlog_ns += now.nanos_since(since);
+        }
+        self.behind_since = more.then_some(now);
+    }
+
     fn gap(&mut self, nanos: u64) {
         self.longest_gap_ns = self.longest_gap_ns.max(nanos);
         self.gaps += u64::from(nanos > GAP_NS);
@@ -64,8 +86,12 @@ impl Watch {
 
     /// Share of the time since the start that the loop did not sleep.
     fn busy_share(&self, now: Time) -> f64 {
+        1.0 - self.share(self.asleep_ns, now)
+    }
+
+    fn share(&self, nanos: u64, now: Time) -> f64 {
         let elapsed = now.nanos_since(self.started).max(1);
-        1.0 - (self.asleep_ns.min(elapsed) as f64 / elapsed as f64)
+        nanos.min(elapsed) as f64 / elapsed as f64
     }
 }
 
@@ -102,6 +128,7 @@ pub(crate) fn fidelity_record(snapshot: &Snapshot, device_drops: u64) -> Fidelit
         gaps: *gaps,
         unintended_drops: drops,
         busy_share: snapshot.watch.busy_share(snapshot.at),
+        backlog_share: snapshot.watch.share(snapshot.watch.backlog_ns, snapshot.at),
         realtime: snapshot.realtime,
     }
 }

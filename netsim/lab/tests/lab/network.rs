@@ -1,7 +1,8 @@
 //! What packets meet.
 
 use crate::host;
-use longhaul_record::PathCheck;
+use longhaul_record::{Calibration, PathCheck, Tolerance};
+use longhaul_stats::Deviation;
 use netsim_fabric::{
     Jitter, LinkConfig, LinkState, Loss, NatConfig, Outage, Probability, Proto, Queue, Rate, Reorder, Shift,
 };
@@ -10,6 +11,7 @@ use netsim_topology::{Access, Change, Direction, Event, Gateway, LinkName, Plan,
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const MS: u64 = 1_000_000;
@@ -228,6 +230,44 @@ pub(crate) fn a_stalled_emulator_is_noticed() {
     let fidelity = lab.fidelity(&lab.snapshot().unwrap()).unwrap();
     assert!(fidelity.longest_gap_ns >= 300 * MS, "{fidelity:?}");
     assert!(fidelity.gaps >= 1);
+}
+
+/// More than one thread can carry, however fast the machine is: there are more senders.
+pub(crate) fn an_overloaded_emulator_says_so() {
+    const SENDERS: usize = 4;
+    let names: Vec<String> = (0..SENDERS).map(|n| format!("sender-{n}")).collect();
+    let mut hosts = vec![host("sink", None, LinkConfig::default())];
+    hosts.extend(names.iter().map(|name| host(name, None, LinkConfig::default())));
+    let (_, lab) = up(&Topology { routers: vec![], hosts }, 1);
+    let sink = lab.host("sink").unwrap().udp().unwrap();
+    let to = sink.local_addr().unwrap();
+    let enough = AtomicBool::new(false);
+    let said = std::thread::scope(|scope| {
+        for name in &names {
+            let socket = lab.host(name).unwrap().udp().unwrap();
+            // The device's queue is full most of the time.
+            scope.spawn({
+                let enough = &enough;
+                move || {
+                    while !enough.load(Ordering::Relaxed) {
+                        let _ = socket.send_to(&[7; 64], to);
+                    }
+                }
+            });
+        }
+        let until = netsim_lab::now() + 20_000 * MS;
+        let said = loop {
+            let fidelity = lab.fidelity(&lab.snapshot().unwrap()).unwrap();
+            let deviations = longhaul_stats::judge(&Calibration::default(), &fidelity, &Tolerance::default());
+            let bottleneck = deviations.iter().any(|deviation| matches!(deviation, Deviation::Bottleneck { .. }));
+            if bottleneck || netsim_lab::now() > until {
+                break (bottleneck, fidelity);
+            }
+        };
+        enough.store(true, Ordering::Relaxed);
+        said
+    });
+    assert!(said.0, "{:?}", said.1);
 }
 
 /// Sent before the link goes down, while it is down, and after: what arrives, and when.

@@ -327,6 +327,7 @@ fn fidelity(serial: u32) -> Fidelity {
         gaps: 1,
         unintended_drops: BTreeMap::from([("device queue".into(), 0)]),
         busy_share: 0.31,
+        backlog_share: 0.02,
         realtime: true,
     }
 }
