@@ -9,6 +9,7 @@
 //!
 //! **Invariant:** pure. Files are handed in as text; the programs and places they name are looked up elsewhere.
 
+mod cross;
 mod drawing;
 mod error;
 mod files;

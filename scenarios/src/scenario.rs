@@ -1,5 +1,6 @@
 //! Scenario files.
 
+use crate::cross::{self, CrossFile};
 use crate::error::{FileError, nearest, parse};
 use crate::files::{self, Files, Read};
 use crate::gateway::{self, FirewallChoice, Ipv6Choice, LanChoice, NatChoice};
@@ -7,7 +8,7 @@ use crate::host::HostFile;
 use crate::link::LinkChoice;
 use crate::quantity::{Bytes, Nanos};
 use crate::timeline::{self, AtFile};
-use netsim_topology::{Event, Router, Topology, plan};
+use netsim_topology::{Cross, Event, Router, Topology, plan};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub struct Scenario {
     pub topology: Topology,
     /// What happens to the network during the transfer, in order of time. Time 0 is the fetcher's start.
     pub timeline: Vec<Event>,
+    /// Flows beside the transfer, on the same clock.
+    pub cross: Vec<Cross>,
     /// What is sent.
     pub payload: Payload,
     /// The host that has it.
@@ -75,6 +78,8 @@ struct ScenarioFile {
     roles: RolesFile,
     #[serde(default)]
     at: Vec<AtFile>,
+    #[serde(default)]
+    cross: Vec<CrossFile>,
     #[serde(default)]
     measure: MeasureFile,
 }
@@ -150,6 +155,7 @@ impl Scenario {
         }
         let (repeat, timeout) = written.measure.resolve(&files)?;
         let timeline = timeline::resolve(&written.at, &files, &topology, plan.addresses, timeout)?;
+        let cross = cross::resolve(&written.cross, &files, &topology, &timeline, timeout)?;
         Ok(Scenario {
             payload: written.payload.resolve(file)?,
             name: written.name,
@@ -157,6 +163,7 @@ impl Scenario {
             tags: written.tags,
             topology,
             timeline,
+            cross,
             provider,
             fetcher,
             repeat,
@@ -166,7 +173,7 @@ impl Scenario {
 
     /// The resolved form as text: all that can change a result, nothing that cannot (summary, tags, repeat).
     pub fn resolved(&self) -> String {
-        let Scenario { name, topology, timeline, payload, provider, fetcher, timeout, .. } = self;
+        let Scenario { name, topology, timeline, cross, payload, provider, fetcher, timeout, .. } = self;
         // The derived debug form spells out every field of every link and NAT; adding a field changes the text, and so
         // it must: results before and after are not the same series.
         let mut text = format!(
@@ -176,6 +183,9 @@ impl Scenario {
         );
         if !timeline.is_empty() {
             text += &format!("timeline {timeline:#?}\n");
+        }
+        if !cross.is_empty() {
+            text += &format!("cross {cross:#?}\n");
         }
         text
     }

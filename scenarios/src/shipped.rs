@@ -13,6 +13,7 @@ pub fn suite() -> &'static [(&'static str, &'static str)] {
         ("suite/wifi-bad.toml", include_str!("../suite/wifi-bad.toml")),
         ("suite/bufferbloat-drop-tail.toml", include_str!("../suite/bufferbloat-drop-tail.toml")),
         ("suite/bufferbloat-codel.toml", include_str!("../suite/bufferbloat-codel.toml")),
+        ("suite/crossed-dsl.toml", include_str!("../suite/crossed-dsl.toml")),
         ("suite/cgnat.toml", include_str!("../suite/cgnat.toml")),
         ("suite/outage.toml", include_str!("../suite/outage.toml")),
         ("suite/wifi-to-mobile.toml", include_str!("../suite/wifi-to-mobile.toml")),

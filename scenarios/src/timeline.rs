@@ -180,7 +180,7 @@ impl Network {
     }
 }
 
-fn unknown(files: &Files, key: impl Into<String>, kind: &str, name: &str, known: &[String]) -> FileError {
+pub(crate) fn unknown(files: &Files, key: impl Into<String>, kind: &str, name: &str, known: &[String]) -> FileError {
     let meant = nearest(name, known.iter().map(String::as_str));
     let hint = meant.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
     let there = if known.is_empty() { "there is none".into() } else { format!("there are: {}", known.join(", ")) };

@@ -2,6 +2,7 @@
 
 mod change;
 
+use crate::cross;
 use crate::scenario::{Payload, Scenario};
 use change::{oddities, rate_words, timeline_words};
 use longhaul_record::text;
@@ -29,6 +30,7 @@ impl Scenario {
             format!("Towards {}: {there}. Back: {back}.", self.fetcher)
         });
         sentences.extend(self.topology.hosts.iter().flat_map(other_ways));
+        sentences.extend(cross::words(&self.topology, &self.cross, [&self.provider, &self.fetcher]));
         sentences.extend(timeline_words(&self.topology, &self.timeline));
         sentences.join(" ")
     }

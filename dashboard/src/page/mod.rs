@@ -1,5 +1,6 @@
 //! Pages: a context in, HTML out. No store and no clock in here, so that each is a test's call away.
 
+mod cross;
 mod layout;
 mod overview;
 mod problem;

@@ -1,6 +1,7 @@
 //! A run's page: what happened, second by second, and whether the network was what it claimed.
 
 use super::Frame;
+use super::cross::cross;
 use crate::chart::{Ink, Lane, LaneKind, Trace, timeline};
 use crate::html::{commit, glue, outcome, plural, shell, subject, svg, time};
 use longhaul_record::{
@@ -21,6 +22,7 @@ pub(crate) fn run(frame: &Frame, run: &RunRecord) -> Markup {
         (calibration(run))
         (samples(run))
         (links(run))
+        (cross(&run.cross))
         (processes(run))
         (repeat(run))
         (facts(run))

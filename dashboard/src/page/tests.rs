@@ -198,6 +198,23 @@ fn routers_show_what_was_asked_and_what_was_got() {
 }
 
 #[test]
+fn other_traffic_has_a_table() {
+    let mut record = sample::run(Shape { network: 5, ..SHAPE });
+    record.cross[0].failure = Some("could not be opened within 3.0 s".into());
+    let html = run(&Frame::default(), &record).into_string();
+    says(
+        &html,
+        &[
+            "Other traffic meanwhile",
+            "TCP carol → alice could not be opened within 3.0 s as fast as it may cubic 250 ms",
+            "UDP alice → carol 4 Mbit/s, packets of 1200 bytes 1 not sent in time 250 ms",
+        ],
+    );
+    let html = run(&Frame::default(), &sample::run(SHAPE)).into_string();
+    assert!(!html.contains("Other traffic"));
+}
+
+#[test]
 fn a_run_with_nothing_in_it_still_has_a_page() {
     let mut record = sample::failed(SHAPE, Outcome::SetupFailed, "no such file", "");
     record.calibration.paths.clear();

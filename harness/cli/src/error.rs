@@ -6,7 +6,9 @@ use longhaul_runner::{PrepareError, YardstickError};
 use longhaul_scenarios::FileError;
 use longhaul_sqlite::OpenError;
 use longhaul_store::InsertError;
-use netsim_lab::{CalibrateError, CaptureError, DoorError, KnockError, LabError, SandboxError, SelfCheckError};
+use netsim_lab::{
+    CalibrateError, CaptureError, CrossError, DoorError, KnockError, LabError, SandboxError, SelfCheckError,
+};
 use std::io;
 use std::path::PathBuf;
 
@@ -54,6 +56,9 @@ pub(crate) enum CliError {
     /// No network.
     #[error(transparent)]
     Lab(#[from] LabError),
+    /// Other traffic that this machine cannot make.
+    #[error(transparent)]
+    Cross(#[from] CrossError),
     /// A lab that others cannot enter.
     #[error(transparent)]
     Door(#[from] DoorError),
@@ -135,6 +140,7 @@ impl CliError {
             CliError::Calibrate(CalibrateError::Unreachable { .. }) => Exit::Untrusted,
             CliError::Sandbox(_)
             | CliError::Lab(_)
+            | CliError::Cross(_)
             | CliError::Door(_)
             | CliError::Knock(_)
             | CliError::Write { .. }

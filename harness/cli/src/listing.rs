@@ -19,6 +19,10 @@ pub(crate) fn scenario(command: &ScenarioCommand) -> Result<Exit, CliError> {
             for file in files {
                 let scenario = catalog::open(file)?;
                 output::line(format!("{}: ok. {}", file.display(), scenario.words()))?;
+                // The file is good; a run of it elsewhere may work.
+                if let Err(error) = netsim_lab::check_congestion(&scenario.cross) {
+                    output::note(format!("{}: not on this machine: {error}", file.display()));
+                }
             }
             Ok(Exit::Pass)
         }

@@ -22,6 +22,9 @@ pub(crate) fn command(args: &RunArgs) -> Result<Exit, CliError> {
     // What is asked for is read first: its mistakes are the user's, not the machine's, and leave nothing behind.
     let scenarios = catalog::select(&args.scenarios)?;
     let asked = asked(&args.measure)?;
+    for scenario in &scenarios {
+        netsim_lab::check_congestion(&scenario.cross)?;
+    }
     let sandbox = netsim_lab::enter()?;
     let stop = Stop::on_signals()?;
     let runtime = runtime()?;

@@ -1,7 +1,7 @@
 //! Tables for the terminal.
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
-use longhaul_record::{Outcome, RunRecord, metric};
+use longhaul_record::{CrossKind, CrossReport, Outcome, RunRecord, metric, text};
 
 /// A table of texts.
 pub(crate) fn plain(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
@@ -51,7 +51,30 @@ pub(crate) fn results(records: &[RunRecord]) -> String {
         record.reason.as_ref()?;
         Some(format!("\n{} · {}: {}", clean(&record.scenario), clean(&record.subject), reason(record)))
     });
-    table.to_string() + &reasons.collect::<String>()
+    table.to_string() + &reasons.collect::<String>() + &cross(records).unwrap_or_default()
+}
+
+/// What the flows beside the transfers did, one a row.
+fn cross(records: &[RunRecord]) -> Option<String> {
+    let flows = || records.iter().flat_map(|record| record.cross.iter().map(move |flow| (record, flow)));
+    flows().next()?;
+    let row = |(record, flow): (&RunRecord, &CrossReport)| {
+        let asked = match &flow.kind {
+            CrossKind::Tcp { congestion } => congestion.clone(),
+            CrossKind::Udp { rate_bps, .. } => text::trimmed(text::bits_per_second(*rate_bps as f64)),
+        };
+        let done = match flow.started_ns {
+            Some(_) => text::bits_per_second(flow.goodput_bps),
+            None => "not started".into(),
+        };
+        let bytes = [flow.sent_bytes, flow.received_bytes].map(|bytes| text::bytes(bytes as f64));
+        let [sent, received] = bytes;
+        let lost = text::count(flow.lost_packets as f64);
+        let texts = [record.scenario.clone(), record.subject.clone(), flow.label(), asked, done, sent, received, lost];
+        texts.iter().map(|text| clean(text)).collect()
+    };
+    let header = ["Scenario", "Subject", "Other traffic", "Asked", "Goodput", "Sent", "Received", "Lost"];
+    Some(format!("\n\n{}", plain(&header, flows().map(row))))
 }
 
 /// Why a run's outcome is not `ok`, fit for a terminal.

@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test's own main")]
 
+#[path = "cli/cross.rs"]
+mod cross;
 #[path = "cli/files.rs"]
 mod files;
 #[path = "cli/ground.rs"]
@@ -63,6 +65,7 @@ type Test = (&'static str, fn());
 const ANYWHERE: &[Test] = &[
     ("mistakes_in_files_are_named", mistakes::mistakes_in_files_are_named),
     ("unknown_names_are_named", mistakes::unknown_names_are_named),
+    ("a_machine_without_the_algorithm_is_told_so", cross::a_machine_without_the_algorithm_is_told_so),
     ("every_help_names_the_exit_codes", questions::every_help_names_the_exit_codes),
     ("scenarios_are_listed_shown_and_checked", questions::scenarios_are_listed_shown_and_checked),
     ("subjects_are_listed", questions::subjects_are_listed),
@@ -84,6 +87,8 @@ const IN_A_LAB: &[Test] = &[
     ("programs_visit_a_network_that_is_up", labs::programs_visit_a_network_that_is_up),
     ("a_killed_network_makes_room_for_the_next", labs::a_killed_network_makes_room_for_the_next),
     ("a_broken_subject_is_recorded_as_failed", subjects::a_broken_subject_is_recorded_as_failed),
+    ("other_traffic_is_recorded", cross::other_traffic_is_recorded),
+    ("missing_traffic_makes_a_run_untrusted", cross::missing_traffic_makes_a_run_untrusted),
     ("a_flood_is_ended", subjects::a_flood_is_ended),
     ("a_daemon_does_not_outlive_its_run", subjects::a_daemon_does_not_outlive_its_run),
     ("a_program_that_is_not_installed_is_named", subjects::a_program_that_is_not_installed_is_named),

@@ -17,6 +17,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) access: &'a [LinkReport],
     /// Every link.
     pub(crate) links: &'a [LinkReport],
+    /// Cross traffic starts or ends at the fetcher: what its access link carried is not the subject's alone.
+    pub(crate) access_shared: bool,
     /// Flows the fetcher's host sent on.
     pub(crate) flows: u64,
 }
@@ -35,13 +37,9 @@ pub(crate) fn samples(facts: &Facts) -> Vec<Sample> {
     samples.add_some("setup_time", connected);
     samples.add_some("time_to_first_byte", at(Milestone::FirstByte));
     samples.add("total_time", facts.total_s);
-    let wire_bytes: u64 = facts.access.iter().map(|link| link.bytes).sum();
-    samples.add("wire_bytes", wire_bytes as f64);
-    samples.add("wire_packets", facts.access.iter().map(|link| link.packets).sum::<u64>() as f64);
-    if facts.payload_bytes > 0 {
-        samples.add("wire_overhead", wire_bytes as f64 / facts.payload_bytes as f64);
+    if !facts.access_shared {
+        samples.add_wire(facts);
     }
-    samples.add("flows", facts.flows as f64);
     for process in facts.processes {
         samples.add_for(process.role, "cpu_seconds", process.cpu_user_s + process.cpu_system_s);
         samples.add_for(process.role, "peak_rss", process.peak_rss_bytes as f64);
@@ -55,6 +53,17 @@ pub(crate) fn samples(facts: &Facts) -> Vec<Sample> {
 struct Samples(Vec<Sample>);
 
 impl Samples {
+    /// What the fetcher's access link saw.
+    fn add_wire(&mut self, facts: &Facts) {
+        let wire_bytes: u64 = facts.access.iter().map(|link| link.bytes).sum();
+        self.add("wire_bytes", wire_bytes as f64);
+        self.add("wire_packets", facts.access.iter().map(|link| link.packets).sum::<u64>() as f64);
+        if facts.payload_bytes > 0 {
+            self.add("wire_overhead", wire_bytes as f64 / facts.payload_bytes as f64);
+        }
+        self.add("flows", facts.flows as f64);
+    }
+
     fn add(&mut self, metric: &str, value: f64) {
         self.0.push(Sample { metric: metric.to_owned(), peer: None, value });
     }
@@ -135,6 +144,7 @@ mod tests {
             processes: &[],
             access: &links,
             links: &links,
+            access_shared: false,
             flows: 1,
         };
         let got: BTreeMap<String, f64> = samples(&facts).into_iter().map(|s| (s.metric, s.value)).collect();
@@ -151,6 +161,10 @@ mod tests {
             ("peak_queueing_delay", 0.007),
         ];
         assert_eq!(got, expect.map(|(name, value)| (name.to_owned(), value)).into());
+        let shared: Vec<String> =
+            samples(&Facts { access_shared: true, ..facts }).into_iter().map(|sample| sample.metric).collect();
+        let expect = ["goodput", "transfer_time", "setup_time", "time_to_first_byte", "total_time"];
+        assert_eq!(shared, [&expect[..], &["peak_queueing_delay"]].concat(), "nothing that is not the subject's alone");
     }
 
     #[test]
@@ -163,6 +177,7 @@ mod tests {
             processes: &[],
             access: &[],
             links: &[],
+            access_shared: false,
             flows: 0,
         };
         let got: BTreeMap<String, f64> = samples(&facts).into_iter().map(|s| (s.metric, s.value)).collect();

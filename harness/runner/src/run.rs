@@ -10,7 +10,7 @@ use longhaul_record::{
     Calibration, Fidelity, HostDetail, LinkReport, Outcome, RunRecord, SCHEMA, Tolerance, Trigger, text,
 };
 use longhaul_scenarios::Scenario;
-use longhaul_stats::judge;
+use longhaul_stats::{judge, judge_cross};
 use netsim_lab::{CalibrateError, Engines, Lab, calibrate, calibrate_access, check_nat};
 use netsim_topology::{Direction, LinkName, discovery, plan};
 use std::fs;
@@ -98,6 +98,7 @@ fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, inter
     let seen = transfer(&setting).map_err(|error| match error {
         TransferError::Interrupted => Stop::Interrupted,
         TransferError::Lab(error) => Stop::setup(&error),
+        TransferError::Cross(error) => Stop::setup(&error),
     })?;
     record.fidelity = lab.fidelity(&seen.snapshot).map_err(|error| Stop::setup(&error))?;
     record.links = lab.link_reports(&seen.snapshot);
@@ -106,6 +107,7 @@ fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, inter
     let down: Vec<usize> = access.iter().filter_map(down).collect();
     record.series = metrics::series(&seen.snapshot.timeline, &down, &seen.progress);
     record.processes = seen.processes;
+    record.cross = seen.cross;
     if let Some(failure) = seen.failure {
         return Err(Stop::Failed(failure));
     }
@@ -120,6 +122,7 @@ fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, inter
         processes: &record.processes,
         access: &access,
         links: &record.links,
+        access_shared: scenario.cross.iter().any(|flow| [&flow.from, &flow.to].contains(&&scenario.fetcher)),
         flows: lab.flows(&seen.snapshot, host),
     });
     judge_record(record);
@@ -128,7 +131,8 @@ fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, inter
 
 /// The one verdict a runner passes on: whether the network was what it should be.
 fn judge_record(record: &mut RunRecord) {
-    let deviations = judge(&record.calibration, &record.fidelity, &record.tolerance);
+    let mut deviations = judge(&record.calibration, &record.fidelity, &record.tolerance);
+    deviations.extend(judge_cross(&record.cross, &record.tolerance));
     if deviations.is_empty() {
         record.outcome = Outcome::Ok;
     } else {
@@ -212,6 +216,7 @@ fn empty_record(order: &Order) -> RunRecord {
         fidelity: Fidelity::default(),
         tolerance: Tolerance::default(),
         links: Vec::new(),
+        cross: Vec::new(),
         processes: Vec::new(),
         samples: Vec::new(),
         series: Vec::new(),

@@ -2,9 +2,11 @@
 
 use crate::payload::Payload;
 use crate::program::Prepared;
-use longhaul_record::{Event, ExitState, Outcome, ProcessReport, Role, text};
+use longhaul_record::{CrossReport, Event, ExitState, Outcome, ProcessReport, Role, text};
 use longhaul_scenarios::{Milestone, Ready, RoleSpec, Scenario};
-use netsim_lab::{Ended, Host, How, Lab, LabError, Line, MAX_STDOUT_BYTES, NoLine, Process, Snapshot, Spec};
+use netsim_lab::{
+    CrossError, Ended, Host, How, Lab, LabError, Line, MAX_STDOUT_BYTES, NoLine, Process, Snapshot, Spec,
+};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -33,6 +35,8 @@ pub(crate) struct Seen {
     pub(crate) total_s: f64,
     /// The network's counters at that end.
     pub(crate) snapshot: Box<Snapshot>,
+    /// What the flows beside the transfer did until then.
+    pub(crate) cross: Vec<CrossReport>,
     /// What went wrong with the subject, if anything.
     pub(crate) failure: Option<Failure>,
 }
@@ -70,6 +74,8 @@ pub(crate) struct Setting<'a> {
 pub(crate) enum TransferError {
     #[error(transparent)]
     Lab(#[from] LabError),
+    #[error(transparent)]
+    Cross(#[from] CrossError),
     #[error("interrupted")]
     Interrupted,
 }
@@ -116,7 +122,9 @@ pub(crate) fn transfer(setting: &Setting) -> Result<Seen, TransferError> {
             return Ok(Seen { processes, ..setting.nothing_seen(failure)? });
         }
     }
+    let cross = setting.lab.cross(&setting.scenario.cross)?;
     setting.lab.play(setting.seed, &setting.scenario.timeline)?;
+    let cross = cross.start(netsim_lab::now())?;
     setting.progress.step("transferring");
     let mut fetcher = match setting.start(Role::Fetcher, &values) {
         Ok(fetcher) => fetcher,
@@ -128,6 +136,7 @@ pub(crate) fn transfer(setting: &Setting) -> Result<Seen, TransferError> {
     let mut listener = Listener::new(&setting.prepared.subject.fetcher, setting);
     let mut failure = setting.follow(&mut fetcher, &mut provider, &mut listener)?;
     let snapshot = setting.lab.snapshot()?;
+    let cross = cross.stop();
     let fetcher_report = match (&failure, fetcher.ended) {
         (Some(failure), _) => fetcher.end_with(failure),
         (None, Some(ended)) => fetcher.report(exit_of(ended)),
@@ -143,6 +152,7 @@ pub(crate) fn transfer(setting: &Setting) -> Result<Seen, TransferError> {
         progress: listener.progress,
         total_s,
         snapshot,
+        cross,
         failure,
     })
 }
@@ -252,6 +262,7 @@ impl<'a> Setting<'a> {
             progress: Vec::new(),
             total_s: 0.0,
             snapshot: self.lab.snapshot()?,
+            cross: Vec::new(),
             failure: Some(failure),
         })
     }

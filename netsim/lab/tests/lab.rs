@@ -6,6 +6,8 @@
 
 #[path = "lab/capture.rs"]
 mod capture;
+#[path = "lab/cross.rs"]
+mod cross;
 #[path = "lab/fate.rs"]
 mod fate;
 #[path = "lab/interfaces.rs"]
@@ -43,6 +45,11 @@ fn main() {
     suite.test(network::an_overloaded_emulator_says_so);
     suite.test(network::links_change_at_their_time);
     suite.test(network::ports_are_mapped_until_a_reboot);
+    suite.test(cross::constant_rates_keep_to_their_schedule);
+    suite.test(cross::tcp_flows_stop_and_start_anew);
+    suite.test(cross::flows_get_through_wherever_there_is_a_way);
+    suite.test(cross::a_reboot_does_not_end_a_flow);
+    suite.test(cross::flows_that_cannot_be_say_why);
     suite.test(servers::hosts_have_names);
     suite.test(servers::ipv6_only_hosts_reach_ipv4_by_name);
     suite.test(servers::routers_are_classified);

@@ -5,7 +5,8 @@
 //! it, gives everything its addresses, and turns it into [`LabStep`]s that a lab applies one after the other; [`build`]
 //! makes the fabric's part of them; [`with_kernel_routers`] leaves what routers do to a real kernel. [`path`] says what a packet from one host to another must meet, which is what
 //! calibration compares with. [`nat_preset`] knows routers by the names of equipment, [`expected`] whether two
-//! hosts can reach each other directly, and [`discovery`] what a host finds in front of itself.
+//! hosts can reach each other directly, [`discovery`] what a host finds in front of itself, and [`opening`] how a flow of
+//! [`Cross`] traffic gets through.
 //!
 //! **Invariant:** pure and `no_std`: a plan can be made, shown and tested without privilege.
 
@@ -15,6 +16,7 @@ extern crate alloc;
 
 mod address;
 mod build;
+mod cross;
 mod discovery;
 mod kernel;
 mod model;
@@ -28,11 +30,12 @@ mod tree;
 
 pub use address::{AddressPlan, RouterAddresses};
 pub use build::{Built, build};
+pub use cross::{CATCH_UP_NS, Cross, MIN_CROSS_PACKET, NoWay, Opening, Pacer, Traffic, Turn, opening};
 pub use discovery::{Discovery, Found, Turned, discovery};
 pub use kernel::with_kernel_routers;
 pub use model::{Access, Gateway, Host, Interface, Ipv6, Lan, Router, Topology};
 pub use oracle::{Allowed, Expected, Reason, expected};
-pub use path::{PathProfile, access_path, path};
+pub use path::{PathProfile, access_path, path, way};
 pub use pipe::with_pipes;
 pub use plan::{Direction, HOST_MTU, LabStep, LinkName, Place, Plan, PlanError, Service, plan};
 pub use presets::link::{LINK_PRESETS, LinkPreset, MOVING_CELL, STEADY_CELL, link_preset};

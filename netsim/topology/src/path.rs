@@ -1,6 +1,7 @@
 //! What a packet from one host to another must meet on its way.
 
 use crate::model::Topology;
+use crate::plan::{Direction, LinkName};
 use crate::tree::Tree;
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
@@ -13,21 +14,31 @@ pub struct PathProfile {
     pub links: Vec<LinkConfig>,
 }
 
-/// The way from host `from` to host `to`, by the interfaces that both use at first, or `None` if either does not exist or hangs nowhere.
+/// The way from host `from` to host `to`, by the interfaces that both use at first, or `None` if either does not exist or
+/// hangs nowhere.
 pub fn path(topology: &Topology, from: &str, to: &str) -> Option<PathProfile> {
+    let links = way(topology, from, to)?.into_iter().map(|(_, config)| config.clone()).collect();
+    Some(PathProfile { links })
+}
+
+/// The directed links of that way, by name, in the order a packet meets them.
+pub fn way<'a>(topology: &'a Topology, from: &str, to: &str) -> Option<Vec<(LinkName, &'a LinkConfig)>> {
     let host = |name: &str| topology.hosts.iter().position(|host| host.name == name);
     let (from, to) = (host(from)?, host(to)?);
     let tree = Tree::new(topology).ok()?;
     let [up, down] = [from, to].map(|host| tree.upwards(tree.host(host)).collect::<Vec<usize>>());
     // They meet at the innermost router that both are behind, or in the internet's core.
     let common = up.iter().rev().zip(down.iter().rev()).take_while(|(a, b)| a == b).count();
-    let uplink = |router: &usize| &topology.routers[*router].uplink;
-    let mut links = Vec::new();
-    links.push(topology.hosts[from].primary()?.link.up.clone());
-    links.extend(up[..up.len() - common].iter().map(|router| uplink(router).up.clone()));
-    links.extend(down[..down.len() - common].iter().rev().map(|router| uplink(router).down.clone()));
-    links.push(topology.hosts[to].primary()?.link.down.clone());
-    Some(PathProfile { links })
+    let own = |host: usize| {
+        let (host, primary) = (&topology.hosts[host], topology.hosts[host].primary()?);
+        Some((host.link_name(primary), &primary.link))
+    };
+    let uplink = |router: &usize| (topology.routers[*router].link_name(), &topology.routers[*router].uplink);
+    let rise = core::iter::once(own(from)?).chain(up[..up.len() - common].iter().map(uplink));
+    let fall = down[..down.len() - common].iter().rev().map(uplink).chain([own(to)?]);
+    let rise = rise.map(|(link, access)| (LinkName { link, direction: Direction::Up }, &access.up));
+    let fall = fall.map(|(link, access)| (LinkName { link, direction: Direction::Down }, &access.down));
+    Some(rise.chain(fall).collect())
 }
 
 /// The way from host `host` to the internet's core, and back; `None` if it does not exist or hangs nowhere.

@@ -267,6 +267,9 @@ pub struct Tolerance {
     /// Allowed share of the run's time that packets wait for the emulator, in thousandths.
     #[serde(default = "backlog_permille")]
     pub backlog_permille: u32,
+    /// Share of its packets that the sender of a constant-rate flow may miss to send, in thousandths.
+    #[serde(default = "cross_permille")]
+    pub cross_permille: u32,
 }
 
 /// Ordinary runs stay below 3.
@@ -274,9 +277,13 @@ fn backlog_permille() -> u32 {
     50
 }
 
+fn cross_permille() -> u32 {
+    50
+}
+
 impl Default for Tolerance {
     /// Half a millisecond or 2 % of delay, 3 % of rate, 2 ms of lateness at the 99th percentile, no gap of 100 ms, packets
-    /// waiting for 5 % of the time.
+    /// waiting for 5 % of the time, 5 % of a cross flow's packets.
     fn default() -> Tolerance {
         Tolerance {
             delay_ns: 500_000,
@@ -285,6 +292,7 @@ impl Default for Tolerance {
             lateness_p99_ns: 2_000_000,
             gap_ns: 100_000_000,
             backlog_permille: backlog_permille(),
+            cross_permille: cross_permille(),
         }
     }
 }

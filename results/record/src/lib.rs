@@ -8,6 +8,7 @@
 //! depends on `netsim`: the dashboard and the gate read records without being able to run anything.
 
 mod calibration;
+mod cross;
 mod exit;
 mod metric;
 mod protocol;
@@ -18,6 +19,7 @@ pub use calibration::{
     Calibration, DelayCheck, DelayQuantile, Dependence, Fidelity, Hairpinned, LatenessBucket, LinkReport, LossCheck,
     NatBehaviour, NatCheck, PathCheck, RateCheck, Tolerance,
 };
+pub use cross::{CrossKind, CrossReport};
 pub use exit::Exit;
 pub use metric::{Direction, METRICS, Metric, Unit, metric};
 pub use protocol::{Event, MAX_EVENT_BYTES, ProtocolError};

@@ -1,6 +1,6 @@
 //! The run record: one execution of one subject in one scenario, with the evidence of how it was obtained.
 
-use crate::{Calibration, Fidelity, LinkReport, Tolerance};
+use crate::{Calibration, CrossReport, Fidelity, LinkReport, Tolerance};
 use serde::{Deserialize, Serialize};
 
 /// Version of the record's shape. A reader refuses a larger one.
@@ -59,6 +59,9 @@ pub struct RunRecord {
     pub tolerance: Tolerance,
     /// What every link saw.
     pub links: Vec<LinkReport>,
+    /// What the flows beside the transfer did.
+    #[serde(default)]
+    pub cross: Vec<CrossReport>,
     /// Every process of the subject.
     pub processes: Vec<ProcessReport>,
     /// The numbers. Empty unless the transfer completed and was verified.

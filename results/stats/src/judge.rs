@@ -2,7 +2,8 @@
 
 use crate::{Interval, Z_999, wilson};
 use longhaul_record::{
-    Calibration, DelayCheck, Fidelity, LossCheck, NatBehaviour, NatCheck, PathCheck, Tolerance, Unit, text,
+    Calibration, CrossKind, CrossReport, DelayCheck, Fidelity, LossCheck, NatBehaviour, NatCheck, PathCheck, Tolerance,
+    Unit, text,
 };
 use std::fmt;
 
@@ -92,6 +93,22 @@ pub enum Deviation {
         /// How many.
         packets: u64,
     },
+    /// A flow beside the transfer did not come about, or broke off.
+    CrossFailed {
+        /// Which, `TCP neighbour → server`.
+        flow: String,
+        /// Why.
+        reason: String,
+    },
+    /// The sender of a constant-rate flow was too late to keep its rate.
+    CrossSlow {
+        /// Which.
+        flow: String,
+        /// Packets that were due.
+        due: u64,
+        /// Packets that were sent.
+        sent: u64,
+    },
 }
 
 /// Every deviation of a run's evidence from what was asked; empty when the run may be trusted.
@@ -123,6 +140,22 @@ pub fn judge(calibration: &Calibration, fidelity: &Fidelity, tolerance: &Toleran
     for (cause, &packets) in &fidelity.unintended_drops {
         if packets > 0 {
             found.push(Deviation::Dropped { cause: cause.clone(), packets });
+        }
+    }
+    found
+}
+
+/// Every way in which the flows beside the transfer were less than what was asked for. What the network lost of them is
+/// the scenario's own doing.
+pub fn judge_cross(cross: &[CrossReport], tolerance: &Tolerance) -> Vec<Deviation> {
+    let mut found = Vec::new();
+    for report in cross {
+        if let Some(reason) = &report.failure {
+            found.push(Deviation::CrossFailed { flow: report.label(), reason: reason.clone() });
+        } else if let CrossKind::Udp { due_packets: due, sent_packets: sent, .. } = report.kind
+            && u128::from(due.saturating_sub(sent)) > permille(due, tolerance.cross_permille)
+        {
+            found.push(Deviation::CrossSlow { flow: report.label(), due, sent });
         }
     }
     found
@@ -234,6 +267,12 @@ impl fmt::Display for Deviation {
                 f,
                 "the emulator itself dropped {} ({cause})",
                 if *packets == 1 { "1 packet".into() } else { format!("{packets} packets") }
+            ),
+            Deviation::CrossFailed { flow, reason } => write!(f, "cross traffic {flow}: {reason}"),
+            Deviation::CrossSlow { flow, due, sent } => write!(
+                f,
+                "cross traffic {flow}: its sender was too late to keep the rate and sent {sent} of {due} packets ({})",
+                text::percent(*sent as f64 / (*due).max(1) as f64)
             ),
         }
     }
@@ -431,5 +470,45 @@ mod tests {
     #[test]
     fn the_worst_numbers_do_not_overflow() {
         check(|p, _| (p.delay.asked_ns, p.delay.jitter_ns, p.delay.median_ns) = (u64::MAX, u64::MAX, u64::MAX), &[]);
+    }
+
+    #[test]
+    fn cross_traffic_must_be_what_was_asked_for() {
+        let report = |kind, failure: Option<&str>| CrossReport {
+            kind,
+            from: "neighbour".into(),
+            to: "server".into(),
+            asked_start_ns: 0,
+            asked_stop_ns: None,
+            started_ns: Some(0),
+            stopped_ns: Some(1),
+            sent_bytes: 0,
+            received_bytes: 0,
+            lost_packets: 5_000,
+            goodput_bps: 0.0,
+            failure: failure.map(Into::into),
+        };
+        let udp =
+            |due_packets, sent_packets| CrossKind::Udp { rate_bps: 1, packet_bytes: 1200, due_packets, sent_packets };
+        let tcp = CrossKind::Tcp { congestion: "cubic".into() };
+        let rows = [
+            (report(tcp.clone(), None), None),
+            (report(udp(0, 0), None), None),
+            (report(udp(1000, 950), None), None),
+            (
+                report(udp(1000, 949), None),
+                Some("its sender was too late to keep the rate and sent 949 of 1000 packets (94.9 %)"),
+            ),
+            (report(tcp, Some("could not connect within 10 s")), Some("could not connect within 10 s")),
+        ];
+        for (report, expect) in rows {
+            let got: Vec<String> = judge_cross(std::slice::from_ref(&report), &Tolerance::default())
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            let expect: Vec<String> =
+                expect.iter().map(|words| format!("cross traffic {}: {words}", report.label())).collect();
+            assert_eq!(got, expect);
+        }
     }
 }

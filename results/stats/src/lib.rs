@@ -15,5 +15,5 @@ mod quantile;
 
 pub use fit::{chi_square, kolmogorov_smirnov};
 pub use interval::{Interval, Z_999, wilson};
-pub use judge::{Deviation, judge, loss_interval};
+pub use judge::{Deviation, judge, judge_cross, loss_interval};
 pub use quantile::{median, quantile};

@@ -33,10 +33,10 @@ pub enum Problem {
         /// By how much.
         by_ms: i64,
     },
-    /// A sample or a series value is infinite or not a number.
+    /// A sample, a series value or a flow's goodput is infinite or not a number.
     #[error("`{name}` holds a value that is not finite")]
     NotFinite {
-        /// The metric or series.
+        /// The metric, series or flow.
         name: String,
     },
     /// Two samples of the same metric and side.
@@ -109,6 +109,9 @@ fn check_numbers(run: &RunRecord) -> Result<(), Problem> {
         if !value.is_finite() {
             return Err(Problem::NotFinite { name: name.into() });
         }
+    }
+    if let Some(flow) = run.cross.iter().find(|flow| !flow.goodput_bps.is_finite()) {
+        return Err(Problem::NotFinite { name: flow.label() });
     }
     match run.series.iter().find(|series| series.values.iter().any(|value| !value.is_finite())) {
         Some(series) => Err(Problem::NotFinite { name: series.name.clone() }),

@@ -49,6 +49,7 @@ pub async fn a_run_comes_back_as_it_went_in(store: &dyn Store) {
     let runs = [
         sample::run(REFERENCE),
         sample::run(Shape { network: 4, ..REFERENCE }),
+        sample::run(Shape { network: 5, ..REFERENCE }),
         sample::failed(Shape { iteration: 2, ..REFERENCE }, Outcome::TimedOut, "still running after 60 s", "…\0\n"),
     ];
     insert(store, runs.clone()).await;
@@ -84,13 +85,20 @@ pub async fn what_is_not_there_is_none(store: &dyn Store) {
 /// What breaks the contract is refused with the reason, and nothing of it is kept.
 pub async fn invalid_records_are_refused(store: &dyn Store) {
     type Spoil = fn(&mut RunRecord);
-    let rows: [(Spoil, &str); 8] = [
+    let rows: [(Spoil, &str); 9] = [
         (|r| r.schema = SCHEMA + 1, "its schema is"),
         (|r| r.scenario.clear(), "`scenario` is empty"),
         (|r| r.seed = 1 << 53, "larger than 2^53 - 1"),
         (|r| r.ended_ms = r.started_ms - 5, "it ends 5 ms before it starts"),
         (|r| r.samples[0].value = f64::NAN, "`goodput` holds a value that is not finite"),
         (|r| r.series[1].values[0] = f64::INFINITY, "`wire` holds a value that is not finite"),
+        (
+            |r| {
+                r.cross = sample::run(Shape { network: 5, ..REFERENCE }).cross;
+                r.cross[1].goodput_bps = f64::NAN;
+            },
+            "`UDP alice → carol` holds a value that is not finite",
+        ),
         (|r| r.samples.push(r.samples[0].clone()), "`goodput` is there twice"),
         (|r| r.outcome = Outcome::TimedOut, "its outcome is `timed_out`, yet it gives no reason"),
     ];

@@ -2,9 +2,9 @@
 //! value it expects.
 
 use longhaul_record::{
-    Calibration, CommitDetail, DelayCheck, ExitState, Fidelity, HostDetail, LatenessBucket, LinkReport, LossCheck,
-    Outcome, PathCheck, ProcessReport, RateCheck, Role, RunRecord, SCHEMA, Sample, Series, SubjectDetail, Tolerance,
-    Trigger,
+    Calibration, CommitDetail, CrossKind, CrossReport, DelayCheck, ExitState, Fidelity, HostDetail, LatenessBucket,
+    LinkReport, LossCheck, Outcome, PathCheck, ProcessReport, RateCheck, Role, RunRecord, SCHEMA, Sample, Series,
+    SubjectDetail, Tolerance, Trigger,
 };
 use std::collections::BTreeMap;
 
@@ -154,6 +154,7 @@ pub fn run(shape: Shape) -> RunRecord {
         fidelity: fidelity(serial),
         tolerance: Tolerance::default(),
         links: links(network, seconds),
+        cross: cross(network, seconds),
         processes: processes(shape.subject, seconds),
         samples: samples(network, goodput, seconds, shape.subject),
         series: series(network, goodput, seconds, serial),
@@ -351,6 +352,32 @@ fn links(network: &Network, seconds: f64) -> Vec<LinkReport> {
         link("alice.link", "down", packets / 12, 72, 0, 0),
         link("bob.link", "up", packets / 12, 72, lost / 12, 0),
         link("bob.link", "down", packets, 1400, lost, queue),
+    ]
+}
+
+/// On `dsl` alone: one flow each way.
+fn cross(network: &Network, seconds: f64) -> Vec<CrossReport> {
+    if network.name != "dsl" {
+        return Vec::new();
+    }
+    let flow = |kind, from: &str, to: &str, bytes: u64| CrossReport {
+        kind,
+        from: from.into(),
+        to: to.into(),
+        asked_start_ns: 250_000_000,
+        asked_stop_ns: None,
+        started_ns: Some(250_000_000),
+        stopped_ns: Some((seconds * 1e9) as u64),
+        sent_bytes: bytes + 11_720,
+        received_bytes: bytes,
+        lost_packets: 10,
+        goodput_bps: bytes as f64 * 8.0 / seconds,
+        failure: None,
+    };
+    let udp = CrossKind::Udp { rate_bps: 4_000_000, packet_bytes: 1200, due_packets: 1_061, sent_packets: 1_060 };
+    vec![
+        flow(CrossKind::Tcp { congestion: "cubic".into() }, "carol", "alice", 3_000_000),
+        flow(udp, "alice", "carol", 1_230_600),
     ]
 }
 
