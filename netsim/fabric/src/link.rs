@@ -204,11 +204,17 @@ impl<B: Clone> Link<B> {
         under_way.into_iter().chain(waiting).min()
     }
 
-    /// Takes out the first run that arrives at or before `now`.
-    pub(crate) fn pop(&mut self, now: Time) -> Option<(Time, Packet<B>)> {
+    /// Takes out the first run that arrives at or before `now`. Where `far_end_up` is not set, nobody gets it: it counts as
+    /// dropped.
+    pub(crate) fn pop(&mut self, now: Time, far_end_up: bool) -> Option<(Time, Packet<B>)> {
         self.advance(now);
         let Flying { at, number, packet, .. } = self.line.flight.pop(now)?;
         let count = u64::from(packet.segments.count);
+        if !far_end_up {
+            self.counters.interface_down += count;
+            self.see(at, number, Sight::Dropped(Cause::InterfaceDown), &packet);
+            return Some((at, packet));
+        }
         self.counters.delivered += count;
         self.counters.delivered_bytes += packet.segments.run_wire_len();
         // RFC 4737: reordered is what comes after something that was sent later. A copy is not later than its twin.

@@ -174,11 +174,7 @@ impl Row {
 
 /// Two hosts behind the router, two in public.
 fn topology(row: &Row) -> Topology {
-    let host = |name: &str, behind: Option<&str>| Host {
-        name: name.into(),
-        behind: behind.map(Into::into),
-        link: Access::default(),
-    };
+    let host = |name: &str, behind: Option<&str>| Host::new(name, behind, Access::default());
     let router = Router::new(ROUTER, row.gateway, Access::default());
     let hosts = vec![host("a", Some(ROUTER)), host("c", Some(ROUTER)), host("x", None), host("y", None)];
     Topology { routers: vec![router], hosts }

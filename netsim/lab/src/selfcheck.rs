@@ -367,7 +367,6 @@ fn two_hosts(link: LinkConfig) -> Result<Plan, SelfCheckError> {
 }
 
 fn plan_of(up: LinkConfig, down: LinkConfig) -> Result<Plan, SelfCheckError> {
-    let host = |name: &str, link| Host { name: name.to_owned(), behind: None, link };
-    let hosts = vec![host("a", Access { up, down }), host("b", Access::default())];
+    let hosts = vec![Host::new("a", None, Access { up, down }), Host::new("b", None, Access::default())];
     Ok(plan(&Topology { routers: Vec::new(), hosts })?)
 }

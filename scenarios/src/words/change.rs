@@ -1,12 +1,11 @@
 //! What happens to the network, in words.
 
 use super::size_words;
-use crate::timeline::access_mut;
 use longhaul_record::text;
 use netsim_fabric::{
     Discipline, Jitter, Limit, LinkConfig, LinkState, Loss, Mtu, Outage, Oversize, Probability, Queue, Rate, Reorder,
 };
-use netsim_topology::{Change, Direction, Event, Topology};
+use netsim_topology::{Change, Direction, Event, Host, Topology};
 use std::fmt::Write;
 
 /// The events as sentences, each with its time.
@@ -16,7 +15,7 @@ pub(super) fn timeline_words(topology: &Topology, timeline: &[Event]) -> Vec<Str
     for Event { at_ns, change } in timeline {
         let what = match change {
             Change::Link { name, config } => {
-                let Some(access) = access_mut(&mut network, &name.link) else { continue };
+                let Some(access) = network.access_mut(&name.link) else { continue };
                 let (before, way) = match name.direction {
                     Direction::Up => (&mut access.up, "up"),
                     Direction::Down => (&mut access.down, "down"),
@@ -28,10 +27,31 @@ pub(super) fn timeline_words(topology: &Topology, timeline: &[Event]) -> Vec<Str
             }
             Change::Reboot { router } => format!("{router} starts anew and forgets its mappings"),
             Change::Renumber { router, .. } => format!("{router} gets other addresses and forgets its mappings"),
+            Change::Interface { host, interface, up } => switch_words(&mut network, host, interface, *up),
+            Change::Readdress { host, addresses, .. } => {
+                let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                format!("{host} loses its address and gets {}", addresses.join(" and "))
+            }
         };
         sentences.push(format!("At {}, {what}.", text::nanoseconds(*at_ns)));
     }
     sentences
+}
+
+/// An interface goes up or down, and the host goes on by the one that it prefers of those left.
+fn switch_words(network: &mut Topology, host: &str, name: &str, up: bool) -> String {
+    let Some(host) = network.hosts.iter_mut().find(|other| other.name == host) else { return String::new() };
+    let used = |host: &Host| host.interfaces.iter().find(|own| own.up).map(|own| own.name.clone());
+    let before = used(host);
+    for interface in host.interfaces.iter_mut().filter(|own| own.name == name) {
+        interface.up = up;
+    }
+    let words = format!("{} {} {name}", host.name, if up { "gets" } else { "loses" });
+    match used(host) {
+        after if after == before => words,
+        Some(after) => format!("{words} and goes on by {after}"),
+        None => format!("{words} and is cut off"),
+    }
 }
 
 /// What a direction does that it did not before.
