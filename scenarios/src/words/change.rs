@@ -3,7 +3,8 @@
 use super::size_words;
 use longhaul_record::text;
 use netsim_fabric::{
-    Discipline, Jitter, Limit, LinkConfig, LinkState, Loss, Mtu, Outage, Oversize, Probability, Queue, Rate, Reorder,
+    Discipline, Jitter, Limit, LinkConfig, LinkState, Loss, Manner, Mtu, Outage, Oversize, Probability, Queue, Rate,
+    Reorder,
 };
 use netsim_topology::{Change, Direction, Event, Host, Topology};
 use std::fmt::Write;
@@ -62,6 +63,7 @@ fn change_words(before: &LinkConfig, after: &LinkConfig) -> String {
             words.push(word);
         }
     };
+    differs(before.manner == after.manner, manner_words(after.manner).into());
     differs(before.delay_ns == after.delay_ns, format!("{} of delay", text::nanoseconds(after.delay_ns)));
     differs(before.jitter == after.jitter, jitter_words(&after.jitter));
     differs(before.loss == after.loss, loss_words(&after.loss));
@@ -87,6 +89,9 @@ fn change_words(before: &LinkConfig, after: &LinkConfig) -> String {
 /// What a direction does beside delay, jitter, loss, rate and the limit of its queue.
 pub(super) fn oddities(config: &LinkConfig) -> Vec<String> {
     let mut words = Vec::new();
+    if config.manner == Manner::Netem {
+        words.push(manner_words(config.manner).into());
+    }
     if let Loss::GilbertElliott { .. } = config.loss {
         words.push("losses in bursts".into());
     }
@@ -108,6 +113,13 @@ pub(super) fn oddities(config: &LinkConfig) -> Vec<String> {
 
 fn share(probability: Probability) -> String {
     text::trimmed(text::percent(f64::from(probability.ppb()) / 1e9))
+}
+
+fn manner_words(manner: Manner) -> &'static str {
+    match manner {
+        Manner::Wire => "a wire's rules",
+        Manner::Netem => "netem's rules",
+    }
 }
 
 fn jitter_words(jitter: &Jitter) -> String {

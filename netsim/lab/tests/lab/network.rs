@@ -73,6 +73,15 @@ pub(crate) fn delays_are_what_was_asked() {
     }
 }
 
+/// Waits for what the emulator does in its own time.
+pub(crate) fn eventually(holds: impl Fn() -> bool) {
+    let until = netsim_lab::now() + 10_000 * MS;
+    while !holds() {
+        assert!(netsim_lab::now() < until, "not within 10 s");
+        std::thread::yield_now();
+    }
+}
+
 /// Which of `count` numbered datagrams from `a` reach `b`.
 fn survivors(lab: &Lab, count: u32) -> Vec<u32> {
     let (a, b) = (lab.host("a").unwrap().udp().unwrap(), lab.host("b").unwrap().udp().unwrap());
@@ -324,6 +333,8 @@ pub(crate) fn links_change_at_their_time() {
     let lost = LinkConfig { state: LinkState::Down(Outage::Drop), ..LinkConfig::default() };
     lab.change(&change(0, lost).change).unwrap();
     a.send(b"lost").unwrap();
+    // What the emulator has not read yet would meet the link as it is after the start.
+    eventually(|| lab.snapshot().unwrap().links[0].down == 1);
     lab.restart(1).unwrap();
     a.send(b"late").unwrap();
     let mut buffer = [0; 8];
