@@ -26,7 +26,7 @@ mod selfcheck;
 mod servers;
 mod suite;
 
-use suite::{Suite, engines, host};
+use suite::{STALL, Suite, engines, host};
 
 fn main() {
     if let Some(code) = fate::victim_main() {

@@ -1,6 +1,6 @@
 //! What packets meet.
 
-use crate::host;
+use crate::{STALL, host};
 use longhaul_record::{Calibration, MtuCheck, PathCheck, Tolerance};
 use longhaul_stats::Deviation;
 use netsim_fabric::{
@@ -17,9 +17,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const MS: u64 = 1_000_000;
-
-/// Longer than a busy machine keeps a thread that wants to run from running.
-const STALL: Duration = Duration::from_secs(1);
 
 /// Two public hosts; `link` lies in front of the first, in both directions.
 pub(crate) fn pair(link: LinkConfig) -> Topology {
