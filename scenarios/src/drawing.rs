@@ -3,7 +3,7 @@
 use crate::scenario::Scenario;
 use longhaul_record::text;
 use netsim_fabric::LinkConfig;
-use netsim_topology::{Access, AddressPlan, Router};
+use netsim_topology::{Access, AddressPlan, Host, Interface, Router};
 use std::net::IpAddr;
 
 impl Scenario {
@@ -18,16 +18,22 @@ impl Scenario {
     /// Everything that hangs on one place.
     fn branch(&self, at: Option<&str>, indent: &str, addresses: &AddressPlan, lines: &mut Vec<String>) {
         let routers: Vec<&Router> = self.topology.routers.iter().filter(|r| r.behind.as_deref() == at).collect();
-        let hosts: Vec<_> = self.topology.hosts.iter().filter(|host| host.behind.as_deref() == at).collect();
+        let interfaces =
+            |host| -> Vec<(&Host, &Interface)> { ways(host).filter(|(_, own)| own.behind.as_deref() == at).collect() };
+        let hosts: Vec<_> = self.topology.hosts.iter().flat_map(interfaces).collect();
         let mut left = routers.len() + hosts.len();
         let twig = |left: &mut usize| {
             *left -= 1;
             if *left == 0 { ("└─ ", "   ") } else { ("├─ ", "│  ") }
         };
-        for host in hosts {
+        for (host, interface) in hosts {
             let (joint, _) = twig(&mut left);
-            let own = addresses.hosts.get(&host.name).map(|own| own.as_slice()).unwrap_or_default();
-            let parts = [host.name.clone(), link(&host.link), list(own)];
+            let name = match (host.interfaces.len(), interface.up) {
+                (1, _) => host.name.clone(),
+                (_, true) => format!("{} ({})", host.name, interface.name),
+                (_, false) => format!("{} ({}, down at first)", host.name, interface.name),
+            };
+            let parts = [name, link(&interface.link), list(addresses.interface(&host.name, &interface.name))];
             lines.push(format!("{indent}{joint}{}", joined(parts)));
         }
         for router in routers {
@@ -39,6 +45,11 @@ impl Scenario {
             self.branch(Some(&router.name), &format!("{indent}{below}"), addresses, lines);
         }
     }
+}
+
+/// A host's interfaces.
+fn ways(host: &Host) -> impl Iterator<Item = (&Host, &Interface)> {
+    host.interfaces.iter().map(move |interface| (host, interface))
 }
 
 fn joined(parts: [String; 3]) -> String {
@@ -87,7 +98,14 @@ mod tests {
                 { name = "carrier", nat = "cgnat", uplink = { delay = "20ms", up = { rate = "5Mbit" }, down = { rate = "20Mbit", loss = "1%" } } },
                 { name = "home", nat = "home", behind = "carrier" },
             ]
-            host = [{ name = "phone", behind = "home", link = { delay = "2ms" } }, { name = "tv", behind = "home" }, { name = "hub" }]
+            host = [
+                { name = "phone", interface = [
+                    { name = "wifi", behind = "home", link = { delay = "2ms" } },
+                    { name = "mobile", behind = "carrier", link = { delay = "9ms" }, up = false },
+                ] },
+                { name = "tv", behind = "home" },
+                { name = "hub" },
+            ]
             [payload]
             kind = "random"
             size = "1MiB"

@@ -14,6 +14,7 @@ mod drawing;
 mod error;
 mod files;
 mod gateway;
+mod host;
 mod link;
 mod patchbay;
 mod quantity;

@@ -4,10 +4,11 @@ use crate::cross::{self, CrossFile};
 use crate::error::{FileError, nearest, parse};
 use crate::files::{self, Files, Read};
 use crate::gateway::{self, FirewallChoice, Ipv6Choice, LanChoice, NatChoice};
+use crate::host::HostFile;
 use crate::link::LinkChoice;
 use crate::quantity::{Bytes, Nanos};
 use crate::timeline::{self, AtFile};
-use netsim_topology::{Cross, Event, Host, Router, Topology, plan};
+use netsim_topology::{Cross, Event, Router, Topology, plan};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -95,15 +96,6 @@ struct RouterFile {
     port_mapping: Option<bool>,
     #[serde(default)]
     uplink: LinkChoice,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HostFile {
-    name: String,
-    behind: Option<String>,
-    #[serde(default)]
-    link: LinkChoice,
 }
 
 #[derive(Debug, Deserialize)]
@@ -239,13 +231,7 @@ impl ScenarioFile {
                 uplink: router.uplink.at_first(files, &format!("router[{n}].uplink"))?,
             })
         };
-        let host = |(n, host): (usize, &HostFile)| {
-            Ok(Host {
-                name: host.name.clone(),
-                behind: host.behind.clone(),
-                link: host.link.at_first(files, &format!("host[{n}].link"))?,
-            })
-        };
+        let host = |(n, host): (usize, &HostFile)| host.resolve(files, &format!("host[{n}]"));
         Ok(Topology {
             routers: self.router.iter().enumerate().map(router).collect::<Result<_, FileError>>()?,
             hosts: self.host.iter().enumerate().map(host).collect::<Result<_, FileError>>()?,

@@ -4,7 +4,7 @@ use crate::error::{FileError, nearest};
 use crate::files::Files;
 use crate::link::LinkChoice;
 use crate::quantity::Nanos;
-use netsim_topology::{Access, AddressPlan, Change, Direction, Event, LinkName, Topology, plan};
+use netsim_topology::{AddressPlan, Change, Direction, Event, Host, Interface, LinkName, Topology, plan};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -17,6 +17,16 @@ pub(crate) struct AtFile {
     set: Option<LinkChoice>,
     reboot: Option<String>,
     renumber: Option<String>,
+    interface: Option<String>,
+    state: Option<StateChoice>,
+}
+
+/// Whether an interface is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum StateChoice {
+    Up,
+    Down,
 }
 
 /// The events in order of time; what happens at one time, in the order of the file. What is set on a link is relative to
@@ -52,33 +62,99 @@ struct Network {
 
 impl Network {
     fn changes(&mut self, at: &AtFile, files: &Files, key: &str) -> Result<Vec<Change>, FileError> {
-        match at {
-            AtFile { link: Some(link), set: Some(set), reboot: None, renumber: None, .. } => {
-                self.set(link, set, files, key)
-            }
-            AtFile { link: None, set: None, reboot: Some(router), renumber: None, .. } => {
+        let AtFile { link, set, reboot, renumber, interface, state, .. } = at;
+        match (link, set, reboot, renumber, interface, state) {
+            (Some(link), Some(set), None, None, None, None) => self.set(link, set, files, key),
+            (None, None, Some(router), None, None, None) => {
                 self.router(router, files, &format!("{key}.reboot"))?;
                 Ok(vec![Change::Reboot { router: router.clone() }])
             }
-            AtFile { link: None, set: None, reboot: None, renumber: Some(router), .. } => {
-                let key = format!("{key}.renumber");
-                self.router(router, files, &key)?;
-                let outside = self.addresses.renumber(router).ok_or_else(|| {
-                    files.error(key, format!("`{router}` has no NAT, or no free address is left where it is"))
-                })?;
-                Ok(vec![Change::Renumber { router: router.clone(), outside }])
+            (None, None, None, Some(name), None, None) => {
+                Ok(vec![self.renumber(name, files, &format!("{key}.renumber"))?])
+            }
+            (None, None, None, None, Some(name), Some(state)) => {
+                Ok(vec![self.switch(name, *state == StateChoice::Up, files, &format!("{key}.interface"))?])
             }
             _ => Err(files.error(
                 key,
-                "say one thing that happens: `link` and `set`, or `reboot = \"ROUTER\"`, or `renumber = \"ROUTER\"`",
+                "say one thing that happens: `link` and `set`, or `interface = \"HOST.INTERFACE\"` and `state`, or \
+                 `reboot = \"ROUTER\"`, or `renumber` with the name of a router or host",
             )),
         }
     }
 
+    /// A router gets other addresses from its provider, or a host from its network.
+    fn renumber(&mut self, name: &str, files: &Files, key: &str) -> Result<Change, FileError> {
+        if self.topology.routers.iter().any(|router| router.name == name) {
+            let outside = self.addresses.renumber(name).ok_or_else(|| {
+                files.error(key, format!("`{name}` has no NAT, or no free address is left where it is"))
+            })?;
+            return Ok(Change::Renumber { router: name.to_owned(), outside });
+        }
+        let named = |(host, interface): &(&Host, &Interface)| full_name(host, interface) == name;
+        let in_use = |host: &&Host| host.name == name;
+        let Some((host, interface)) = self.interfaces().find(named).or_else(|| {
+            let host = self.topology.hosts.iter().find(in_use)?;
+            Some((host, host.primary()?))
+        }) else {
+            let routers = self.topology.routers.iter().map(|router| router.name.clone());
+            let hosts = self.topology.hosts.iter().map(|host| host.name.clone());
+            let interfaces = self.interfaces().map(|(host, interface)| full_name(host, interface));
+            let known: Vec<String> = routers.chain(hosts).chain(interfaces).collect();
+            return Err(unknown(files, key, "router, host or interface", name, &known));
+        };
+        if !interface.up {
+            let message = format!("`{}` is down then; renumber it while it is up", full_name(host, interface));
+            return Err(files.error(key, message));
+        }
+        let (host, interface) = (host.name.clone(), interface.name.clone());
+        let addresses = self.addresses.renumber_host(&host, &interface);
+        let addresses =
+            addresses.ok_or_else(|| files.error(key, format!("no free address is left where `{name}` is")))?;
+        Ok(Change::Readdress { host, interface, addresses })
+    }
+
+    /// An interface goes up or down.
+    fn switch(&mut self, name: &str, up: bool, files: &Files, key: &str) -> Result<Change, FileError> {
+        let lone = |host: &&Host| {
+            let asked = name == host.name || name.strip_prefix(&host.name).is_some_and(|rest| rest.starts_with('.'));
+            host.interfaces.len() == 1 && asked
+        };
+        if let Some(Host { name, .. }) = self.topology.hosts.iter().find(lone) {
+            let message = format!(
+                "`{name}` has one interface and nothing to switch to; give it [[host.interface]] tables, or write link = \
+                 \"{name}.link\" and set = {{ state = \"down\" }}"
+            );
+            return Err(files.error(key, message));
+        }
+        let known: Vec<String> = self.interfaces().map(|(host, interface)| full_name(host, interface)).collect();
+        let hosts = self.topology.hosts.iter_mut().filter(|host| host.interfaces.len() > 1);
+        let found = hosts.into_iter().find_map(|host| {
+            let own = host.interfaces.iter().position(|own| full_name(host, own) == name)?;
+            Some((host.name.clone(), &mut host.interfaces[own]))
+        });
+        let Some((host, interface)) = found else { return Err(unknown(files, key, "interface", name, &known)) };
+        if interface.up == up {
+            let (is, want) = if up { ("up", "down") } else { ("down", "up") };
+            return Err(files.error(
+                key,
+                format!("`{name}` is {is} already at that time; leave this out, or take it {want} before"),
+            ));
+        }
+        interface.up = up;
+        Ok(Change::Interface { host, interface: interface.name.clone(), up })
+    }
+
+    /// The interfaces of hosts that have several.
+    fn interfaces(&self) -> impl Iterator<Item = (&Host, &Interface)> {
+        let several = self.topology.hosts.iter().filter(|host| host.interfaces.len() > 1);
+        several.flat_map(|host| host.interfaces.iter().map(move |interface| (host, interface)))
+    }
+
     /// The directions of a link that change.
     fn set(&mut self, link: &str, set: &LinkChoice, files: &Files, key: &str) -> Result<Vec<Change>, FileError> {
-        let names = link_names(&self.topology);
-        let Some(access) = access_mut(&mut self.topology, link) else {
+        let names = self.topology.link_names();
+        let Some(access) = self.topology.access_mut(link) else {
             return Err(unknown(files, format!("{key}.link"), "link", link, &names));
         };
         let before = access.clone();
@@ -111,16 +187,6 @@ pub(crate) fn unknown(files: &Files, key: impl Into<String>, kind: &str, name: &
     files.error(key, format!("no {kind} is named `{name}`; {there}{hint}"))
 }
 
-fn link_names(topology: &Topology) -> Vec<String> {
-    let uplinks = topology.routers.iter().map(|router| format!("{}.uplink", router.name));
-    uplinks.chain(topology.hosts.iter().map(|host| format!("{}.link", host.name))).collect()
-}
-
-/// The link that plans call `name`.
-pub(crate) fn access_mut<'a>(topology: &'a mut Topology, name: &str) -> Option<&'a mut Access> {
-    if let Some(router) = name.strip_suffix(".uplink") {
-        return topology.routers.iter_mut().find(|other| other.name == router).map(|router| &mut router.uplink);
-    }
-    let host = name.strip_suffix(".link")?;
-    topology.hosts.iter_mut().find(|other| other.name == host).map(|host| &mut host.link)
+fn full_name(host: &Host, interface: &Interface) -> String {
+    format!("{}.{}", host.name, interface.name)
 }

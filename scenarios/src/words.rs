@@ -7,7 +7,7 @@ use crate::scenario::{Payload, Scenario};
 use change::{oddities, rate_words, timeline_words};
 use longhaul_record::text;
 use netsim_fabric::{Filtering, Jitter, Mapping, NatConfig, Outbound};
-use netsim_topology::{Gateway, PathProfile, path};
+use netsim_topology::{Gateway, Host, Interface, PathProfile, path};
 
 impl Scenario {
     /// What happens, as sentences a person can check: who fetches what from whom, behind what, over which path.
@@ -29,16 +29,28 @@ impl Scenario {
         } else {
             format!("Towards {}: {there}. Back: {back}.", self.fetcher)
         });
+        sentences.extend(self.topology.hosts.iter().flat_map(other_ways));
         sentences.extend(cross::words(&self.topology, &self.cross, [&self.provider, &self.fetcher]));
         sentences.extend(timeline_words(&self.topology, &self.timeline));
         sentences.join(" ")
     }
 
     fn place_words(&self, host: &str) -> String {
+        let host = self.topology.hosts.iter().find(|other| other.name == host);
+        let Some(host) = host else { return String::new() };
+        let several = host.interfaces.len() > 1;
+        let places = host.interfaces.iter().map(|interface| {
+            let place = self.interface_words(interface);
+            let state = if interface.up { "" } else { " (down at first)" };
+            if several { format!("by {}{state} {place}", interface.name) } else { place }
+        });
+        places.collect::<Vec<_>>().join(", and ")
+    }
+
+    fn interface_words(&self, interface: &Interface) -> String {
         let router =
             |name: Option<&str>| self.topology.routers.iter().find(|router| Some(router.name.as_str()) == name);
-        let host = self.topology.hosts.iter().find(|other| other.name == host);
-        let innermost = router(host.and_then(|host| host.behind.as_deref()));
+        let innermost = router(interface.behind.as_deref());
         let routers = std::iter::successors(innermost, |inner| router(inner.behind.as_deref()));
         let words: Vec<String> =
             routers.map(|router| format!("behind {}, {}", router.name, gateway_words(&router.gateway))).collect();
@@ -53,6 +65,17 @@ impl Scenario {
             }
         }
     }
+}
+
+/// The links by which a host can go on.
+fn other_ways(host: &Host) -> Vec<String> {
+    let others = host.interfaces.iter().filter(|own| Some(*own) != host.primary());
+    let words = others.map(|Interface { name, link, .. }| {
+        let [down, up] = [&link.down, &link.up].map(|way| path_words(&PathProfile { links: vec![way.clone()] }));
+        let both = if down == up { format!("{down}, each way") } else { format!("{down}; back: {up}") };
+        format!("The {name} of {}: {both}.", host.name)
+    });
+    words.collect()
 }
 
 fn gateway_words(gateway: &Gateway) -> String {

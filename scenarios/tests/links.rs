@@ -4,8 +4,8 @@
 
 use longhaul_scenarios::Scenario;
 use netsim_fabric::{
-    Cellular, CoDelConfig, Discipline, Jitter, Limit, LinkConfig, LinkState, Loss, Mtu, Outage, Oversize, Probability,
-    Queue, Rate, RedConfig, Reorder, Samples, Schedule, Script, Shift, Step, Trace,
+    Cellular, CoDelConfig, Discipline, Jitter, Limit, LinkConfig, LinkState, Loss, Manner, Mtu, Outage, Oversize,
+    Probability, Queue, Rate, RedConfig, Reorder, Samples, Schedule, Script, Shift, Step, Trace,
 };
 use netsim_topology::{Access, Change, Event, LINK_PRESETS, STEADY_CELL, link_preset, plan};
 use std::num::NonZeroU64;
@@ -44,7 +44,7 @@ fn read(path: &str) -> std::io::Result<String> {
 
 fn with_link(link: &str) -> Result<Access, String> {
     let scenario = Scenario::parse_with("my.toml", &SCENARIO.replace("LINK", link), &read);
-    scenario.map(|scenario| scenario.topology.hosts[1].link.clone()).map_err(|error| error.to_string())
+    scenario.map(|scenario| scenario.topology.hosts[1].interfaces[0].link.clone()).map_err(|error| error.to_string())
 }
 
 fn good() -> String {
@@ -178,6 +178,13 @@ fn queues_and_rates_are_what_their_keys_say() {
             ..wire()
         },
     );
+    let limit = |packets| Queue { limit: Limit::Packets(packets), ..Queue::default() };
+    let netem = || LinkConfig { manner: Manner::Netem, ..wire() };
+    check("like = \"netem\"", LinkConfig { queue: limit(1000), ..netem() });
+    check(
+        "like = \"netem\", queue = \"50 packets\", delay = \"9ms\", jitter = \"5ms\"",
+        LinkConfig { queue: limit(50), delay_ns: 9_000_000, jitter: Jitter::Uniform { ns: 5_000_000 }, ..netem() },
+    );
     check("mtu = 1280", LinkConfig { mtu: Some(Mtu { bytes: 1280, oversize: Oversize::TooBig }), ..wire() });
     check(
         "mtu = { bytes = 1400, oversize = \"black-hole\" }",
@@ -205,6 +212,11 @@ fn mistakes_in_links_name_file_key_and_fix() {
         "{ loss = { model = \"gilbert-elliott\", share = \"1%\", bursts = \"5\" } }",
         "{ reorder = \"sometimes\" }",
         "{ reorder = { share = \"1%\" } }",
+        "{ like = \"netm\" }",
+        "{ like = \"netem\", mtu = 1280 }",
+        "{ like = \"netem\", reorder = \"by-jitter\" }",
+        "{ like = \"netem\", queue = \"64KiB\" }",
+        "{ like = \"netem\", up = { trace = \"two.trace\" } }",
         "{ queue = \"64\" }",
         "{ queue = { limit = \"64KiB\", ecn = true } }",
         "{ queue = { limit = \"64KiB\", target = \"5ms\" } }",
@@ -278,7 +290,7 @@ fn mistakes_in_timelines_too() {
         "time = \"2s\"\nlink = \"home.uplink\"\nset = { state = \"broken\" }",
         "time = \"60s\"\nreboot = \"home\"",
         "time = \"2s\"\nreboot = \"hoem\"",
-        "time = \"2s\"\nrenumber = \"bob\"",
+        "time = \"2s\"\nrenumber = \"bbo\"",
         "reboot = \"home\"",
         "time = \"2s\"\nreboot = \"home\"\nrenumber = \"home\"",
         "time = \"2s\"\nexplode = true",
@@ -286,4 +298,99 @@ fn mistakes_in_timelines_too() {
     let error =
         |row: &&str| Scenario::parse("my.toml", &format!("{}[[at]]\n{row}", good())).expect_err(row).to_string();
     insta::assert_snapshot!(rows.iter().map(error).collect::<Vec<String>>().join("\n"));
+}
+
+/// A phone with Wi-Fi and mobile in the place of `bob`.
+fn phone() -> String {
+    SCENARIO.replace(
+        "name = \"bob\"\nbehind = \"home\"\nlink = LINK\n",
+        r#"name = "bob"
+[[host.interface]]
+name = "wifi"
+behind = "home"
+[[host.interface]]
+name = "mobile"
+link = { delay = "20ms" }
+"#,
+    )
+}
+
+#[test]
+fn hosts_switch_and_move() {
+    let events = r#"
+[[at]]
+time = "1s"
+interface = "bob.wifi"
+state = "down"
+[[at]]
+time = "2s"
+link = "bob.mobile.link"
+set = { delay = "30ms" }
+[[at]]
+time = "3s"
+renumber = "bob"
+[[at]]
+time = "4s"
+interface = "bob.mobile"
+state = "down"
+[[at]]
+time = "5s"
+interface = "bob.wifi"
+state = "up"
+[[at]]
+time = "6s"
+renumber = "bob.wifi"
+[[at]]
+time = "7s"
+renumber = "alice"
+"#;
+    let scenario = Scenario::parse("x", &format!("{}{events}", phone())).unwrap();
+    let moved: Vec<(&str, &str, usize)> = scenario
+        .timeline
+        .iter()
+        .filter_map(|event| match &event.change {
+            Change::Readdress { host, interface, addresses } => {
+                Some((host.as_str(), interface.as_str(), addresses.len()))
+            }
+            _ => None,
+        })
+        .collect();
+    // A host's name alone means the interface that it uses then.
+    assert_eq!(moved, [("bob", "mobile", 2), ("bob", "wifi", 1), ("alice", "net0", 2)]);
+    insta::assert_snapshot!(scenario.words().replace(". ", ".\n"));
+}
+
+#[test]
+fn mistakes_in_interfaces_name_file_key_and_fix() {
+    let down = "interface = \"bob.wifi\"\nstate = \"down\"";
+    let events = [
+        "interface = \"bob.wlan\"\nstate = \"down\"".to_owned(),
+        "interface = \"bob\"\nstate = \"down\"".to_owned(),
+        "interface = \"alice\"\nstate = \"down\"".to_owned(),
+        "interface = \"alice.net0\"\nstate = \"up\"".to_owned(),
+        "interface = \"bob.wifi\"\nstate = \"up\"".to_owned(),
+        format!("{down}\n[[at]]\ntime = \"3s\"\n{down}"),
+        format!("{down}\n[[at]]\ntime = \"3s\"\nrenumber = \"bob.wifi\""),
+        format!("{down}\nreboot = \"home\""),
+        "interface = \"bob.wifi\"".to_owned(),
+        "interface = \"bob.wifi\"\nstate = \"gone\"".to_owned(),
+        "renumber = \"bob.mobil\"".to_owned(),
+        "link = \"bob.link\"\nset = { delay = \"1ms\" }".to_owned(),
+    ];
+    let with_event = |event: &String| format!("{}[[at]]\ntime = \"2s\"\n{event}", phone());
+    let hosts = [
+        ("[[host.interface]]\nname = \"wifi\"", "link = \"fibre\"\n[[host.interface]]\nname = \"wifi\""),
+        ("[[host.interface]]\nname = \"wifi\"", "behind = \"home\"\n[[host.interface]]\nname = \"wifi\""),
+        ("name = \"mobile\"", "name = \"wifi\""),
+        ("name = \"mobile\"", "name = \"my phone\""),
+        ("name = \"mobile\"", "name = \"mobile\"\nmetric = 5"),
+        ("link = { delay = \"20ms\" }", "link = { state = \"down\" }"),
+        ("behind = \"home\"", "behind = \"hoem\""),
+    ];
+    let texts = events.iter().map(with_event).chain(hosts.iter().map(|(from, to)| {
+        assert!(phone().contains(from), "{from}");
+        phone().replacen(from, to, 1)
+    }));
+    let error = |text: String| Scenario::parse("my.toml", &text).expect_err(&text).to_string();
+    insta::assert_snapshot!(texts.map(error).collect::<Vec<String>>().join("\n"));
 }

@@ -164,6 +164,7 @@ fn calibration(run: &RunRecord) -> Markup {
                         tr {
                             th { "Direction" } th.n { "Delay asked" } th.n { "Got, median" } th.n { "p99" }
                             th.n { "Loss asked" } th.n { "Got" } th.n { "Rate asked" } th.n { "Got" }
+                            th.n { "MTU asked" } th.n { "Got" }
                         }
                     }
                     tbody { @for path in &run.calibration.paths { (path_row(path)) } }
@@ -238,6 +239,10 @@ fn path_row(path: &PathCheck) -> Markup {
                     td.n { (text::bits_per_second(rate.got_bps as f64)) }
                 }
                 None => { td.n.quiet { "no limit" } td.n.quiet { "–" } }
+            }
+            @match path.mtu {
+                Some(mtu) => { td.n { (mtu.asked) } td.n { (mtu.got) } }
+                None => { td.n.quiet { "–" } td.n.quiet { "–" } }
             }
         }
     }

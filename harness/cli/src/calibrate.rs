@@ -65,8 +65,18 @@ impl Measured {
     }
 
     fn print(&self) -> Result<(), CliError> {
-        const HEADER: [&str; 9] =
-            ["Direction", "Delay asked", "Got, p50, p99", "p10 to p90", "Loss asked", "Got", "Rate", "Odd", "Verdict"];
+        const HEADER: [&str; 10] = [
+            "Direction",
+            "Delay asked",
+            "Got, p50, p99",
+            "p10 to p90",
+            "Loss asked",
+            "Got",
+            "Rate",
+            "MTU",
+            "Odd",
+            "Verdict",
+        ];
         output::line(table::plain(&HEADER, self.paths.iter().map(path_row)))?;
         if !self.nats.is_empty() {
             let rows = self.nats.iter().flat_map(nat_rows);
@@ -167,6 +177,7 @@ fn path_row((check, against): &(PathCheck, Vec<String>)) -> Vec<String> {
         if loss.asked_ppb == 0 { "none".into() } else { percent(f64::from(loss.asked_ppb) / 1e9) },
         lost,
         rate,
+        check.mtu.map_or_else(|| "–".into(), |mtu| format!("{}, got {}", mtu.asked, mtu.got)),
         if odd.is_empty() { "–".into() } else { odd.join(", ") },
         verdict(against),
     ]
@@ -189,7 +200,7 @@ fn verdict(against: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longhaul_record::{DelayCheck, LossCheck, RateCheck};
+    use longhaul_record::{DelayCheck, LossCheck, MtuCheck, RateCheck};
 
     fn good() -> PathCheck {
         PathCheck {
@@ -203,6 +214,7 @@ mod tests {
             },
             loss: LossCheck { asked_ppb: 10_000_000, sent: 2000, lost: 20, bursts: 10, ..LossCheck::default() },
             rate: Some(RateCheck { asked_bps: 20_000_000, got_bps: 19_900_000, ..RateCheck::default() }),
+            mtu: Some(MtuCheck { asked: 1492, got: 1492 }),
             ..PathCheck::default()
         }
     }
@@ -212,10 +224,9 @@ mod tests {
         let row = path_row(&path_verdict(good())).join(" | ");
         assert!(row.starts_with("bob → internet | 10 ms | 10.1 ms, 10.2 ms |"), "{row}");
         // Wilson's interval at 99.9 %: centre 1.264 %, half its width 0.776 %.
-        assert!(
-            row.contains("| 1 % | 1 % (0.488 % to 2.04 %), 2.0 in a row | 20 Mbit/s, got 19.9 Mbit/s | – | holds"),
-            "{row}"
-        );
+        let rest =
+            "| 1 % | 1 % (0.488 % to 2.04 %), 2.0 in a row | 20 Mbit/s, got 19.9 Mbit/s | 1492, got 1492 | – | holds";
+        assert!(row.contains(rest), "{row}");
     }
 
     #[test]

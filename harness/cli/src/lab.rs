@@ -13,7 +13,7 @@ use crate::table;
 use longhaul_record::Exit;
 use longhaul_scenarios::Scenario;
 use netsim_lab::{Door, door_path};
-use netsim_topology::{LabStep, LinkName, Place, Plan, plan};
+use netsim_topology::{AddressPlan, Host, Interface, LabStep, LinkName, Place, Plan, plan};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -69,10 +69,13 @@ fn show(scenario: &Scenario, as_json: bool) -> Result<(), CliError> {
     if as_json {
         return output::json(&describe(scenario, &plan));
     }
-    let hosts = scenario.topology.hosts.iter().map(|host| {
-        let addresses = plan.addresses.hosts.get(&host.name).into_iter().flatten().map(ToString::to_string);
-        let at = host.behind.as_ref().map_or_else(|| "the internet".to_owned(), |router| format!("behind {router}"));
-        vec![host.name.clone(), at, addresses.collect::<Vec<_>>().join(", ")]
+    let hosts = scenario.topology.hosts.iter().flat_map(|host| {
+        host.interfaces.iter().map(|interface| {
+            let at = interface.behind.as_ref().map_or_else(|| "the internet".to_owned(), |at| format!("behind {at}"));
+            let (several, state) = (host.interfaces.len() > 1, if interface.up { "" } else { ", down at first" });
+            let name = if several { format!("{} ({}{state})", host.name, interface.name) } else { host.name.clone() };
+            vec![name, at, addresses_of(&plan.addresses, host, interface).join(", ")]
+        })
     });
     output::line(scenario.words())?;
     output::line(format!("\n{}\n", scenario.drawing(&plan.addresses)))?;
@@ -86,10 +89,15 @@ fn show(scenario: &Scenario, as_json: bool) -> Result<(), CliError> {
     output::line(table::plain(&["Link", "From", "To"], links))
 }
 
+fn addresses_of(addresses: &AddressPlan, host: &Host, interface: &Interface) -> Vec<String> {
+    addresses.interface(&host.name, &interface.name).iter().map(ToString::to_string).collect()
+}
+
 fn place(place: &Place) -> String {
     match place {
         Place::Internet => "internet".to_owned(),
         Place::Router(name) | Place::Host(name) => name.clone(),
+        Place::Interface { host, name } => format!("{host} ({name})"),
         Place::PipeEnd { link, .. } => link.clone(),
         Place::Inner(router) | Place::Outer(router) => format!("{router} kernel"),
         Place::Servers(of) => format!("{} servers", of.as_deref().unwrap_or("internet")),
@@ -98,9 +106,17 @@ fn place(place: &Place) -> String {
 
 fn describe(scenario: &Scenario, plan: &Plan) -> serde_json::Value {
     let hosts = scenario.topology.hosts.iter().map(|host| {
-        let addresses: Vec<String> =
-            plan.addresses.hosts.get(&host.name).into_iter().flatten().map(ToString::to_string).collect();
-        json!({ "name": host.name, "behind": host.behind, "addresses": addresses })
+        let interfaces = host.interfaces.iter().map(|interface| {
+            let addresses = addresses_of(&plan.addresses, host, interface);
+            json!({ "name": interface.name, "behind": interface.behind, "addresses": addresses, "up": interface.up })
+        });
+        let primary = host.primary();
+        json!({
+            "name": host.name,
+            "behind": primary.and_then(|interface| interface.behind.as_ref()),
+            "addresses": primary.map(|interface| addresses_of(&plan.addresses, host, interface)),
+            "interfaces": interfaces.collect::<Vec<_>>(),
+        })
     });
     let routers = scenario.topology.routers.iter().map(|router| {
         let external = plan.addresses.external(&router.name).map(|addr| addr.to_string());

@@ -13,7 +13,7 @@ pub(crate) struct Facts<'a> {
     /// From the fetcher's start to its end, in seconds.
     pub(crate) total_s: f64,
     pub(crate) processes: &'a [ProcessReport],
-    /// Both directions of the fetcher's access link.
+    /// Both directions of the fetcher's access links: one link for each interface.
     pub(crate) access: &'a [LinkReport],
     /// Every link.
     pub(crate) links: &'a [LinkReport],
@@ -80,12 +80,13 @@ impl Samples {
 }
 
 /// Curves over the run: `wire`, `lost` and `queue` from the network, `payload` from the fetcher's own word if it gave
-/// any. `access_down` is the fetcher's incoming link's place in the intervals.
-pub(crate) fn series(timeline: &[Interval], access_down: Option<usize>, progress: &[(f64, u64)]) -> Vec<Series> {
+/// any. `access_down` are the places of the fetcher's incoming links in the intervals.
+pub(crate) fn series(timeline: &[Interval], access_down: &[usize], progress: &[(f64, u64)]) -> Vec<Series> {
     let interval_s = INTERVAL_NS as f64 / 1e9;
     let per_interval = |value: &dyn Fn(&Interval) -> f64| timeline.iter().map(value).collect::<Vec<f64>>();
     let wire = per_interval(&|interval| {
-        let bytes = access_down.and_then(|link| interval.links.get(link)).map_or(0, |link| link.delivered_bytes);
+        let links = access_down.iter().filter_map(|link| interval.links.get(*link));
+        let bytes: u64 = links.map(|link| link.delivered_bytes).sum();
         bytes as f64 * 8.0 / interval_s
     });
     let lost = per_interval(&|interval| interval.links.iter().map(|link| link.dropped).sum::<u64>() as f64);
@@ -192,7 +193,7 @@ mod tests {
             links: vec![LinkInterval::default(), LinkInterval { delivered_bytes: bytes, dropped, peak_queueing_ns }],
         };
         let timeline = [interval(1000, 0, 5_000_000), interval(0, 2, 0)];
-        let got = series(&timeline, Some(1), &[(0.025, 500), (0.1, 2000)]);
+        let got = series(&timeline, &[1], &[(0.025, 500), (0.1, 2000)]);
         let values: Vec<(&str, &[f64])> = got.iter().map(|s| (s.name.as_str(), s.values.as_slice())).collect();
         assert_eq!(values[0], ("payload", &[160_000.0, 160_000.0][..]));
         assert_eq!(values[1], ("wire", &[160_000.0, 0.0][..]));

@@ -102,8 +102,10 @@ fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, inter
     })?;
     record.fidelity = lab.fidelity(&seen.snapshot).map_err(|error| Stop::setup(&error))?;
     record.links = lab.link_reports(&seen.snapshot);
-    let down = LinkName { link: access_name(scenario), direction: Direction::Down };
-    record.series = metrics::series(&seen.snapshot.timeline, lab.link_index(&down), &seen.progress);
+    let access = access_names(scenario);
+    let down = |link: &String| lab.link_index(&LinkName { link: link.clone(), direction: Direction::Down });
+    let down: Vec<usize> = access.iter().filter_map(down).collect();
+    record.series = metrics::series(&seen.snapshot.timeline, &down, &seen.progress);
     record.processes = seen.processes;
     record.cross = seen.cross;
     if let Some(failure) = seen.failure {
@@ -111,7 +113,7 @@ fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, inter
     }
     progress.step("checking every byte");
     payload.verify(&out).map_err(|reason| Stop::Failed(Failure { outcome: Outcome::SubjectFailed, reason }))?;
-    let access: Vec<LinkReport> = record.links.iter().filter(|link| link.link == down.link).cloned().collect();
+    let access: Vec<LinkReport> = record.links.iter().filter(|link| access.contains(&link.link)).cloned().collect();
     let host = lab.host(&scenario.fetcher).map_err(|error| Stop::setup(&error))?;
     record.samples = metrics::samples(&Facts {
         payload_bytes: payload.bytes(),
@@ -121,7 +123,7 @@ fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, inter
         access: &access,
         links: &record.links,
         access_shared: scenario.cross.iter().any(|flow| [&flow.from, &flow.to].contains(&&scenario.fetcher)),
-        flows: seen.snapshot.flows.get(host.index()).copied().unwrap_or(0),
+        flows: lab.flows(&seen.snapshot, host),
     });
     judge_record(record);
     Ok(())
@@ -174,8 +176,10 @@ fn calibration(lab: &Lab, order: &Order, tolerance: &Tolerance) -> Result<Calibr
     Ok(last)
 }
 
-fn access_name(scenario: &Scenario) -> String {
-    format!("{}.link", scenario.fetcher)
+/// The fetcher's access links: one for each of its interfaces.
+fn access_names(scenario: &Scenario) -> Vec<String> {
+    let fetchers = scenario.topology.hosts.iter().filter(|host| host.name == scenario.fetcher);
+    fetchers.flat_map(|host| host.interfaces.iter().map(|interface| host.link_name(interface))).collect()
 }
 
 fn empty_record(order: &Order) -> RunRecord {

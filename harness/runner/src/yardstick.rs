@@ -154,7 +154,7 @@ pub fn yardsticks(
 ) -> Result<Yardsticks, YardstickError> {
     let prepared = programs.prepare(reference)?;
     let payload = Payload::stage(&PayloadSpec::Random { bytes }, scratch)?;
-    let host = |name: &str| HostModel { name: name.to_owned(), behind: None, link: Access::default() };
+    let host = |name: &str| HostModel::new(name, None, Access::default());
     let topology = Topology { routers: Vec::new(), hosts: HOSTS.map(host).into() };
     let lab = Lab::up(&plan(&topology)?, 1)?;
     let setting = Setting { prepared, curl: programs.find("curl", None), payload, lab: &lab, scratch };

@@ -44,6 +44,10 @@ const MAX_FLOWS: usize = 65_536;
 
 #[derive(Debug)]
 struct Host {
+    /// Whether its interface is up.
+    up: bool,
+    /// Whether it is at the first moment.
+    up_at_first: bool,
     /// Where its packets go: its access link's upward direction.
     uplink: Option<LinkId>,
     flows: BTreeSet<(Proto, Endpoint, Endpoint)>,
@@ -53,6 +57,16 @@ struct Host {
 enum Node {
     Host(Host),
     Router(alloc::boxed::Box<Router>),
+}
+
+impl Node {
+    /// Whether it takes packets in.
+    fn is_up(&self) -> bool {
+        match self {
+            Node::Host(host) => host.up,
+            Node::Router(_) => true,
+        }
+    }
 }
 
 /// A network of hosts, routers and links. `B` is the caller's handle on a packet's bytes.
@@ -71,6 +85,8 @@ pub struct Fabric<B> {
     armed: Vec<Option<Time>>,
     /// Routers that got other addresses, with the first ones.
     renumbered: BTreeMap<NodeId, Vec<IpAddr>>,
+    /// Links to hosts that got other addresses, with the first ones.
+    readdressed: BTreeMap<LinkId, Vec<IpAddr>>,
 }
 
 impl<B: Body> Fabric<B> {
@@ -85,12 +101,18 @@ impl<B: Body> Fabric<B> {
             heads: BinaryHeap::new(),
             armed: Vec::new(),
             renumbered: BTreeMap::new(),
+            readdressed: BTreeMap::new(),
         }
     }
 
-    /// Adds a host.
+    /// Adds a host. A machine with several interfaces is several hosts to the fabric.
     pub fn add_host(&mut self) -> NodeId {
-        self.add_node(Node::Host(Host { uplink: None, flows: BTreeSet::new() }))
+        self.add_interface(true)
+    }
+
+    /// Adds a host whose interface is up or down at first.
+    pub fn add_interface(&mut self, up: bool) -> NodeId {
+        self.add_node(Node::Host(Host { up, up_at_first: up, uplink: None, flows: BTreeSet::new() }))
     }
 
     /// Adds a router that does nothing but forward, with a NAT behind this external address if given.
@@ -191,18 +213,25 @@ impl<B: Body> Fabric<B> {
         for (router, outside) in core::mem::take(&mut self.renumbered) {
             self.change_addresses(now, router, outside);
         }
+        for (link, addresses) in core::mem::take(&mut self.readdressed) {
+            self.change_route(link, &addresses);
+        }
         for (index, link) in self.links.iter_mut().enumerate() {
             *link = Link::new(seed, LinkId(index as u32), link.config().clone(), now);
         }
         for (index, node) in self.nodes.iter_mut().enumerate() {
             match node {
-                Node::Host(host) => host.flows.clear(),
+                Node::Host(host) => {
+                    host.flows.clear();
+                    host.up = host.up_at_first;
+                }
                 Node::Router(router) => router.restart(seed, index as u32),
             }
         }
     }
 
-    /// Takes a packet from `host` at `now`. A packet of a host without a link, or of a router, goes nowhere.
+    /// Takes a packet from `host` at `now`. A packet of a host without a link or whose interface is down, or of a router,
+    /// goes nowhere.
     ///
     /// To groups only UDP goes (mDNS, SSDP). The rest is the kernel's talk about groups and routers (IGMP, MLD, router
     /// solicitations): at its own times, which must not shift the numbers of the subject's packets.
@@ -210,7 +239,7 @@ impl<B: Body> Fabric<B> {
         if is_group(packet.head.dst.addr) && packet.head.proto != Proto::Udp {
             return;
         }
-        let Some(Node::Host(state)) = self.nodes.get_mut(host.index()) else { return };
+        let Some(Node::Host(state)) = self.nodes.get_mut(host.index()).filter(|node| node.is_up()) else { return };
         if state.flows.len() < MAX_FLOWS {
             state.flows.insert((packet.head.proto, packet.head.src, packet.head.dst));
         }
@@ -231,11 +260,12 @@ impl<B: Body> Fabric<B> {
             }
             self.armed[id.index()] = None;
             // No further than `at`: what other links deliver until `now` may still enter this one in between.
-            let popped = self.links[id.index()].pop(at);
+            let (start, end) = (self.starts[id.index()], self.ends[id.index()]);
+            let popped = self.links[id.index()].pop(at, self.nodes[end.index()].is_up());
             self.arm(id);
             let Some((scheduled, packet)) = popped else { continue };
-            let (start, end) = (self.starts[id.index()], self.ends[id.index()]);
             match &self.nodes[end.index()] {
+                Node::Host(host) if !host.up => {}
                 Node::Host(_) => return Some(Egress { host: end, scheduled, packet }),
                 // The router acts at the scheduled time, not at `now`: lateness does not add up over hops.
                 Node::Router(_) => self.arrive(scheduled, start, end, packet),

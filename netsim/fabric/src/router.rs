@@ -159,6 +159,11 @@ impl Router {
         self.routes.remove(to)
     }
 
+    /// The single addresses that lie behind a link.
+    pub(crate) fn hosts_at(&self, link: LinkId) -> Vec<IpAddr> {
+        self.routes.exact.iter().filter(|(_, way)| **way == link).map(|(addr, _)| *addr).collect()
+    }
+
     pub(crate) fn set_default_route(&mut self, link: LinkId, upstream: NodeId) {
         (self.default_route, self.upstream) = (Some(link), Some(upstream));
     }

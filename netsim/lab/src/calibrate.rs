@@ -4,12 +4,14 @@
 //! clock, so each direction's delay is measured on its own. A train of packets sent faster than the bottleneck, and
 //! timed as it arrives, gives the rate (Keshav's packet-pair idea, with a long train).
 
+mod mtu;
+
 use crate::clock;
 use crate::engine::ask_for_realtime;
 use crate::lab::{Host, Lab};
 use crate::socket::{Received, Socket};
 use longhaul_record::{DelayCheck, DelayQuantile, LossCheck, PathCheck, RateCheck};
-use netsim_topology::{PathProfile, Topology, access_path, path};
+use netsim_topology::{HOST_MTU, PathProfile, Topology, access_path, path};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, channel};
@@ -57,7 +59,7 @@ pub enum CalibrateError {
 const PROBE_PAYLOAD: usize = 32;
 /// IPv4 and UDP headers.
 const HEADERS: u32 = 28;
-/// UDP payload of a train's packets.
+/// UDP payload of a train's packets, where they are not too large for the path.
 const TRAIN_PAYLOAD: usize = 1200;
 /// Probes where no loss is configured.
 const PROBES: u32 = 200;
@@ -122,13 +124,23 @@ fn measure([from, to]: [&Host; 2], paths: Option<[PathProfile; 2]>) -> Result<[P
     let (Some(_), Some(peer)) = (probes.back.first(), probes.peer) else {
         return Err(unreachable(plan.wait.as_secs()));
     };
-    let rate_there = train(&prober, target, &reflector, &there).map_err(failed)?;
-    let rate_back = train(&reflector, peer, &prober, &back).map_err(failed)?;
+    let rate_there = rate(&prober, target, &reflector, &there).map_err(failed)?;
+    let rate_back = rate(&reflector, peer, &prober, &back).map_err(failed)?;
+    let mtu_there = mtu::measure(&prober, target, &reflector, &there).map_err(failed)?;
+    let mtu_back = mtu::measure(&reflector, peer, &prober, &back).map_err(failed)?;
     let all: Vec<u32> = (0..plan.count).collect();
     let reflected = unique(&probes.there);
     Ok([
-        check([from_name, to_name], &there, &probes.there, &all, rate_there),
-        check([to_name, from_name], &back, &probes.back, &reflected, rate_back),
+        PathCheck {
+            rate: rate_there,
+            mtu: Some(mtu_there),
+            ..check([from_name, to_name], &there, &probes.there, &all)
+        },
+        PathCheck {
+            rate: rate_back,
+            mtu: Some(mtu_back),
+            ..check([to_name, from_name], &back, &probes.back, &reflected)
+        },
     ])
 }
 
@@ -264,94 +276,112 @@ fn receive(socket: &Socket, plan: &ProbePlan) -> Vec<Seen> {
 
 /// The rate of the bottleneck between two sockets; `None` where no link has a rate. A train that did not come through
 /// has rate 0.
-fn train(sender: &Socket, to: SocketAddr, receiver: &Socket, path: &PathProfile) -> io::Result<Option<RateCheck>> {
+fn rate(sender: &Socket, to: SocketAddr, receiver: &Socket, path: &PathProfile) -> io::Result<Option<RateCheck>> {
     let Some(asked) = path.rate_bps() else { return Ok(None) };
     // Jitter moves the first and the last packet: a longer train is moved by less of its length.
     let jitter = path.jitter_ns();
     let nanos = TRAIN_NS.max(jitter.saturating_mul(20)).min(MAX_TRAIN_NS);
-    let packets = train_packets(asked.get(), nanos).clamp(MIN_TRAIN, MAX_TRAIN);
-    let takes_ns = packets * TRAIN_WIRE_BITS * 1_000_000_000 / asked.get();
+    let train = Train::new(asked.get(), nanos, path.mtu());
+    let train = Train { packets: train.packets.clamp(MIN_TRAIN, MAX_TRAIN), ..train };
+    let takes_ns = train.packets * train.wire_bits() * 1_000_000_000 / asked.get();
     let moved_permille = (2 * jitter).saturating_mul(1000) / takes_ns.max(1);
     let lost_permille = u64::from(path.loss_ppb() / 1_000_000);
     let slack_permille = u32::try_from(moved_permille + lost_permille).unwrap_or(u32::MAX).min(1000);
-    let wait = Duration::from_nanos(path.idle_delay_ns(1500) + jitter + path.pause_ns()) + GRACE;
-    let got = train_of(sender, to, receiver, asked.get(), packets, wait)?;
+    let got = train.run(sender, to, receiver, wait_one_way(path))?;
     Ok(Some(RateCheck { asked_bps: asked.get(), got_bps: got.unwrap_or(0), varies: path.varies(), slack_permille }))
 }
 
-/// IP bits of one of a train's packets.
-const TRAIN_WIRE_BITS: u64 = (HEADERS as u64 + TRAIN_PAYLOAD as u64) * 8;
-
-/// How many packets of a train keep a line busy for so long.
-pub(crate) fn train_packets(rate_bps: u64, nanos: u64) -> u64 {
-    nanos * rate_bps / 1_000_000_000 / TRAIN_WIRE_BITS
+/// How long a full packet may take.
+fn wait_one_way(path: &PathProfile) -> Duration {
+    Duration::from_nanos(path.idle_delay_ns(HOST_MTU) + path.jitter_ns() + path.pause_ns()) + GRACE
 }
 
-/// At which rate, in bits per second, `packets` arrive that are sent a little faster than `rate_bps`. `None` where
-/// fewer than two arrived.
-pub(crate) fn train_of(
-    sender: &Socket,
-    to: SocketAddr,
-    receiver: &Socket,
+/// Packets that follow each other a little faster than a rate.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Train {
     rate_bps: u64,
     packets: u64,
-    wait: Duration,
-) -> io::Result<Option<u64>> {
-    receiver.set_timeout(wait)?;
-    let arrivals = std::thread::scope(|scope| {
-        let receiving = scope.spawn(|| receive_train(receiver, packets));
-        let sent = send_train(sender, to, rate_bps, packets, TRAIN_WIRE_BITS);
-        let arrivals = receiving.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        sent.map(|()| arrivals)
-    })?;
-    Ok(match (arrivals.first(), arrivals.last()) {
-        (Some(first), Some(last)) if last > first => {
-            // Packets of one burst may carry one time: those of the first are the start, not part of the interval.
-            let at_start = arrivals.iter().take_while(|at| *at == first).count();
-            Some((arrivals.len() - at_start) as u64 * TRAIN_WIRE_BITS * 1_000_000_000 / (last - first))
-        }
-        _ => None,
-    })
+    /// Bytes of UDP payload of each.
+    payload: usize,
 }
 
-/// Sends a little faster than the bottleneck, so that it is never idle and its queue does not overflow. In bursts that
-/// the kernel cuts, so that one processor suffices for any rate.
-fn send_train(sender: &Socket, to: SocketAddr, bottleneck_bps: u64, packets: u64, wire_bits: u64) -> io::Result<()> {
-    let rate = (bottleneck_bps / 10 * 12).max(1);
-    // The bottleneck must have something to do while this thread is being scheduled: some bursts go out at once.
-    let ahead = 2 * BURST;
-    let start = clock::now();
-    let payload = [0x5a; TRAIN_PAYLOAD * BURST as usize];
-    sender.cut_into(TRAIN_PAYLOAD)?;
-    let mut sent = 0;
-    let mut result = Ok(());
-    while sent < packets && result.is_ok() {
-        let due = start + sent.saturating_sub(ahead) * wire_bits * 1_000_000_000 / rate;
-        while clock::now() < due {
-            std::thread::yield_now();
-        }
-        let burst = BURST.min(packets - sent);
-        result = sender.send(&payload[..TRAIN_PAYLOAD * burst as usize], to);
-        sent += burst;
+impl Train {
+    /// One that keeps a line of this rate and MTU busy for so long.
+    pub(crate) fn new(rate_bps: u64, nanos: u64, mtu: u32) -> Train {
+        let payload = TRAIN_PAYLOAD.min(mtu.saturating_sub(HEADERS) as usize);
+        let train = Train { rate_bps, packets: 0, payload };
+        Train { packets: nanos * rate_bps / 1_000_000_000 / train.wire_bits(), ..train }
     }
-    sender.cut_into(0)?;
-    result
-}
 
-/// When each packet of a train arrived, in nanoseconds.
-fn receive_train(receiver: &Socket, packets: u64) -> Vec<u64> {
-    ask_for_realtime(PRIORITY);
-    let mut arrivals = Vec::new();
-    let mut payload = [0; 2 * TRAIN_PAYLOAD];
-    while (arrivals.len() as u64) < packets {
-        match receiver.receive(&mut payload) {
-            Ok(Received { len: TRAIN_PAYLOAD, at, .. }) => arrivals.push(at.as_nanos()),
-            // A late probe.
-            Ok(_) => {}
-            Err(_) => break,
-        }
+    /// IP bits of a packet.
+    fn wire_bits(self) -> u64 {
+        (u64::from(HEADERS) + self.payload as u64) * 8
     }
-    arrivals
+
+    /// At which rate, in bits per second, its packets arrive. `None` where fewer than two arrived.
+    pub(crate) fn run(
+        self,
+        sender: &Socket,
+        to: SocketAddr,
+        receiver: &Socket,
+        wait: Duration,
+    ) -> io::Result<Option<u64>> {
+        receiver.set_timeout(wait)?;
+        let arrivals = std::thread::scope(|scope| {
+            let receiving = scope.spawn(|| self.receive(receiver));
+            let sent = self.send(sender, to);
+            let arrivals = receiving.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            sent.map(|()| arrivals)
+        })?;
+        Ok(match (arrivals.first(), arrivals.last()) {
+            (Some(first), Some(last)) if last > first => {
+                // Packets of one burst may carry one time: those of the first are the start, not part of the interval.
+                let at_start = arrivals.iter().take_while(|at| *at == first).count();
+                Some((arrivals.len() - at_start) as u64 * self.wire_bits() * 1_000_000_000 / (last - first))
+            }
+            _ => None,
+        })
+    }
+
+    /// Sends a little faster than the bottleneck, so that it is never idle and its queue does not overflow. In bursts
+    /// that the kernel cuts, so that one processor suffices for any rate.
+    fn send(self, sender: &Socket, to: SocketAddr) -> io::Result<()> {
+        let rate = (self.rate_bps / 10 * 12).max(1);
+        // The bottleneck must have something to do while this thread is being scheduled: some bursts go out at once.
+        let ahead = 2 * BURST;
+        let start = clock::now();
+        let payload = vec![0x5a; self.payload * BURST as usize];
+        sender.cut_into(self.payload)?;
+        let mut sent = 0;
+        let mut result = Ok(());
+        while sent < self.packets && result.is_ok() {
+            let due = start + sent.saturating_sub(ahead) * self.wire_bits() * 1_000_000_000 / rate;
+            while clock::now() < due {
+                std::thread::yield_now();
+            }
+            let burst = BURST.min(self.packets - sent);
+            result = sender.send(&payload[..self.payload * burst as usize], to);
+            sent += burst;
+        }
+        sender.cut_into(0)?;
+        result
+    }
+
+    /// When each packet arrived, in nanoseconds.
+    fn receive(self, receiver: &Socket) -> Vec<u64> {
+        ask_for_realtime(PRIORITY);
+        let mut arrivals = Vec::new();
+        let mut payload = [0; 2 * TRAIN_PAYLOAD];
+        while (arrivals.len() as u64) < self.packets {
+            match receiver.receive(&mut payload) {
+                Ok(Received { len, at, .. }) if len == self.payload => arrivals.push(at.as_nanos()),
+                // A late probe.
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        arrivals
+    }
 }
 
 /// The sequence numbers of probes, each once, in order.
@@ -366,7 +396,7 @@ fn unique(seen: &[Seen]) -> Vec<u32> {
 const QUANTILES: [u32; 7] = [10, 100, 250, 500, 750, 900, 990];
 
 /// What became of the probes in `sent`, on the way between two hosts.
-fn check([from, to]: [&str; 2], path: &PathProfile, seen: &[Seen], sent: &[u32], rate: Option<RateCheck>) -> PathCheck {
+fn check([from, to]: [&str; 2], path: &PathProfile, seen: &[Seen], sent: &[u32]) -> PathCheck {
     let mut delays: Vec<u64> = seen.iter().map(|probe| probe.delay_ns).collect();
     delays.sort_unstable();
     let quantile =
@@ -394,7 +424,8 @@ fn check([from, to]: [&str; 2], path: &PathProfile, seen: &[Seen], sent: &[u32],
             scripted: path.scripted_losses(),
             bursts: (0..lost.len()).filter(|n| begins(*n)).count() as u64,
         },
-        rate,
+        rate: None,
+        mtu: None,
         reordered: seen.windows(2).filter(|pair| pair[1].sequence < pair[0].sequence).count() as u64,
         duplicated: (seen.len() - unique.len()) as u64,
         reorder_asked: path.reorders(),

@@ -2,13 +2,14 @@
 //! real packets (RFC 5780).
 
 use crate::calibrate::CalibrateError;
-use crate::device::DEVICE;
 use crate::lab::{Host, Lab};
 use longhaul_record::{Dependence, Hairpinned, NatBehaviour, NatCheck};
 use netsim_fabric::{Filtering, LinkConfig, Mapping};
 use netsim_services::behaviour::{self, Behaviour, BehaviourError, Client, Socket};
 use netsim_services::stun::{self, Answer, Change};
-use netsim_topology::{Change as NetworkChange, Direction, Discovery, Found, LinkName, Topology, Turned, discovery};
+use netsim_topology::{
+    Change as NetworkChange, Direction, Discovery, Found, LinkName, Router, Topology, Turned, discovery,
+};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -46,8 +47,9 @@ pub fn classify(host: &Host, server: SocketAddr, patience: Patience) -> Result<B
 pub fn check_nat(lab: &Lab, topology: &Topology, name: &str) -> Result<Option<NatCheck>, CalibrateError> {
     const PATIENCE: Patience = Patience { wait: Duration::from_millis(150), tries: 1 };
     let Some(asked) = discovery(topology, name) else { return Ok(None) };
-    let uplinks = topology.routers.iter().map(|router| format!("{}.uplink", router.name));
-    for link in uplinks.chain([format!("{name}.link")]) {
+    let own = topology.hosts.iter().find(|host| host.name == name);
+    let own = own.and_then(|host| Some(host.link_name(host.primary()?)));
+    for link in topology.routers.iter().map(Router::link_name).chain(own) {
         for direction in [Direction::Up, Direction::Down] {
             let name = LinkName { link: link.clone(), direction };
             lab.change(&NetworkChange::Link { name, config: Box::new(LinkConfig::default()) })?;
@@ -111,8 +113,10 @@ fn filtering_record(filtering: Filtering) -> Dependence {
 }
 
 fn believe_own_address(host: &Host, believe: bool) -> io::Result<()> {
-    let switch = format!("/proc/sys/net/ipv4/conf/{DEVICE}/accept_local");
-    host.run(|| std::fs::write(switch, if believe { "1" } else { "0" }))?
+    let switch = |device: &String| {
+        std::fs::write(format!("/proc/sys/net/ipv4/conf/{device}/accept_local"), if believe { "1" } else { "0" })
+    };
+    host.run(|| host.devices().iter().try_for_each(switch))?
 }
 
 struct Prober {

@@ -4,6 +4,7 @@
 //! with a `virtio_net_hdr` in front. A TUN device is the faster one, but its device file may be closed to ordinary
 //! users. The second is a pair of `veth` devices with a packet socket at the far end, and works in every user namespace.
 
+mod address;
 pub(crate) mod ethtool;
 mod packet;
 mod pipe;
@@ -12,25 +13,29 @@ mod tun;
 use crate::netem::NetemError;
 use crate::netns::NetNs;
 use netsim_fabric::Prefix;
+use netsim_topology::Interface;
 use nix::net::if_::if_nametoindex;
 use packet::PacketSocket;
-use rtnetlink::packet_route::address::AddressHeaderFlags;
 use rtnetlink::packet_route::link::LinkAttribute;
-use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
+use rtnetlink::{Handle, LinkUnspec};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+<<<<<<< HEAD
 pub(crate) use packet::wire;
+=======
+pub(crate) use address::{connect, disconnect, readdress};
+>>>>>>> main
 pub(crate) use pipe::Plumbing;
 pub(crate) use tun::PATH as TUN_PATH;
 
-/// The device's name inside every host.
-pub(crate) const DEVICE: &str = "net0";
+/// The device's name where nobody chose one.
+pub(crate) const DEVICE: &str = Interface::ONLY;
 
 /// The ring between kernel and fabric. Too small a one drops silently when the fabric is busy for a moment; drops are
 /// counted in [`device_drops`].
@@ -173,6 +178,8 @@ pub(crate) struct DeviceSpec<'a> {
     pub(crate) routes: Routes<'a>,
     /// Largest IP packet.
     pub(crate) mtu: u32,
+    /// Whether it is up. One that is down has no addresses and no routes.
+    pub(crate) up: bool,
 }
 
 /// What is reached through a device.
@@ -180,6 +187,9 @@ pub(crate) struct DeviceSpec<'a> {
 pub(crate) enum Routes<'a> {
     /// Everything, in the families that it has an address of.
     Everything,
+    /// The same, as one of several devices of which the one with the lowest number is preferred. What comes from its
+    /// addresses leaves by it, whichever that is.
+    Ranked(u32),
     /// This.
     To(&'a [Prefix]),
 }
@@ -260,9 +270,14 @@ fn silent_namespace() -> Result<NetNs, DeviceError> {
 }
 
 /// Talks netlink in the current thread's namespace. A runtime is needed only for these few messages.
+<<<<<<< HEAD
 fn netlink(work: impl AsyncFnOnce(Handle) -> Result<(), DeviceError>) -> Result<(), DeviceError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let runtime = runtime.map_err(DeviceError::Netlink)?;
+=======
+pub(crate) fn netlink(work: impl AsyncFnOnce(Handle) -> Result<(), DeviceError>) -> Result<(), DeviceError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(DeviceError::Netlink)?;
+>>>>>>> main
     runtime.block_on(async {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(DeviceError::Netlink)?;
         let driver = tokio::spawn(connection);
@@ -289,9 +304,10 @@ fn quiet_ipv6(device: &str) {
     }
 }
 
-/// Addresses and routes, in the device's namespace.
+/// Everything about a new device, in its namespace.
 async fn configure(handle: &Handle, spec: &DeviceSpec<'_>) -> Result<(), DeviceError> {
     let (device, loopback) = (index_of(spec.name)?, index_of("lo")?);
+<<<<<<< HEAD
     let up = |index| LinkUnspec::new_with_index(index).up();
     handle.link().set(up(loopback).build()).execute().await.map_err(failed("lo up"))?;
     let device_up = up(device).mtu(spec.mtu).append_extra_attribute(LinkAttribute::TxQueueLen(QUEUE_LEN)).build();
@@ -372,6 +388,14 @@ async fn add_route(handle: &Handle, device: u32, to: Prefix) -> Result<(), Devic
             handle.route().add(route.output_interface(device).build()).execute().await.map_err(failed(what))
         }
     }
+=======
+    let loopback_up = LinkUnspec::new_with_index(loopback).up().build();
+    handle.link().set(loopback_up).execute().await.map_err(failed("lo up"))?;
+    let queue = LinkAttribute::TxQueueLen(QUEUE_LEN);
+    let sizes = LinkUnspec::new_with_index(device).mtu(spec.mtu).append_extra_attribute(queue).build();
+    handle.link().set(sizes).execute().await.map_err(failed("device sizes"))?;
+    if spec.up { connect(handle, spec.name, spec.addresses, spec.routes).await } else { Ok(()) }
+>>>>>>> main
 }
 
 /// Packets the kernel could not hand to the fabric because the ring was full, since the device was made. Must run in

@@ -70,7 +70,7 @@ fn devices(namespace: &NetNs) -> Finding {
     const WHAT: &str = "network devices with offloads";
     let attachment = Attachment::pick();
     let addresses = [IpAddr::from([198, 18, 0, 1])];
-    let spec = DeviceSpec { name: DEVICE, addresses: &addresses, routes: Routes::Everything, mtu: 1500 };
+    let spec = DeviceSpec { name: DEVICE, addresses: &addresses, routes: Routes::Everything, mtu: 1500, up: true };
     match (Workshop::new(attachment, 1).and_then(|mut workshop| workshop.device(namespace, &spec)), attachment) {
         (Ok(_), Attachment::Tun) => well(WHAT, "can be made: TUN"),
         (Ok(_), Attachment::Packet) => Finding {

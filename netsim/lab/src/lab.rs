@@ -2,12 +2,14 @@
 
 mod control;
 mod host;
+mod parts;
 
 pub use host::Host;
 
 use crate::clock;
-use crate::device::{Attachment, DEVICE, Device, DeviceError, DeviceSpec, Plumbing, Routes, Workshop, ethtool};
+use crate::device::{Attachment, DEVICE, DeviceError, Plumbing, Workshop, ethtool};
 use crate::engine::{Engine, EngineError, FabricParts, Snapshot, fidelity_record};
+use crate::interface::Operator;
 use crate::netns::NetNs;
 use crate::nftables::{self, KernelRouter, NftablesError};
 use crate::servers::{Job, Servers};
@@ -18,6 +20,7 @@ use netsim_services::stun;
 use netsim_topology::{
     AddressPlan, Built, HOST_MTU, LabStep, LinkName, Place, Plan, build, with_kernel_routers, with_pipes,
 };
+use parts::Numbering;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,6 +33,8 @@ use std::sync::Arc;
 pub struct Lab {
     /// Before the engine: they end first.
     _servers: Vec<Servers>,
+    /// Before the engine too.
+    operator: Operator,
     engine: Engine,
     hosts: BTreeMap<String, Host>,
     /// Where the internet's servers run.
@@ -137,6 +142,30 @@ pub enum LabError {
         #[source]
         source: DeviceError,
     },
+    /// An interface that is to change while the network runs.
+    #[error("cannot change the interface `{name}` of host `{host}`")]
+    Interface {
+        /// The host.
+        host: String,
+        /// The interface.
+        name: String,
+        /// Which step failed.
+        #[source]
+        source: DeviceError,
+    },
+    /// The thread that changes interfaces.
+    #[error("cannot start the thread that changes interfaces")]
+    Operator(#[source] io::Error),
+    /// An interface that is not in the topology.
+    #[error("host `{host}` has no interface `{name}`; it has: {}", known.join(", "))]
+    NoSuchInterface {
+        /// The host.
+        host: String,
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
     /// A link by netem.
     #[error("cannot make the link `{link}` by netem")]
     Pipe {
@@ -237,9 +266,11 @@ impl Lab {
         if engines.links == LinkEngine::Netem {
             for host in lab.hosts.values().chain(&lab.internet) {
                 let failed = |source| LabError::Device { host: host.name().to_owned(), source };
-                let switched = host.run(|| ethtool::segmentation_off(DEVICE));
-                let switched = switched.map_err(|source| failed(DeviceError::Namespace(source)))?;
-                switched.map_err(|source| failed(DeviceError::Segmentation(source)))?;
+                for device in host.devices() {
+                    let switched = host.run(|| ethtool::segmentation_off(device));
+                    let switched = switched.map_err(|source| failed(DeviceError::Namespace(source)))?;
+                    switched.map_err(|source| failed(DeviceError::Segmentation(source)))?;
+                }
             }
         }
         Ok(lab)
@@ -257,11 +288,14 @@ impl Lab {
         let mut internet = None;
         for step in &plan.steps {
             match step {
-                LabStep::AddHost { name, addresses, mtu, resolvers } => {
+                LabStep::AddHost { name, resolvers } => {
                     let node = numbers.nodes[&Place::Host(name.clone())];
-                    let (namespace, device) = device(name, addresses, *mtu, &mut workshop)?;
-                    devices.push((node, device));
-                    hosts.insert(name.clone(), Host::new(name, node, namespace, addresses, resolvers)?);
+                    let addresses = plan.addresses.hosts.get(name).map(Vec::as_slice).unwrap_or_default();
+                    hosts.insert(name.clone(), Host::new(name, node, parts::namespace(name)?, addresses, resolvers)?);
+                }
+                LabStep::AddInterface { host, .. } => {
+                    let Some(host) = hosts.get_mut(host) else { continue };
+                    devices.extend(parts::interface(host, step, &numbers, &mut workshop)?);
                 }
                 LabStep::AddKernelRouter { name, config, inside, mtu } => {
                     let (router, ends) = KernelRouter::new(name, config, inside, *mtu, &mut workshop)?;
@@ -271,13 +305,15 @@ impl Lab {
                 }
                 LabStep::AddServers { of, addresses, services } => {
                     let name = of.as_deref().unwrap_or(INTERNET);
-                    let (namespace, device) = device(name, addresses, HOST_MTU, &mut workshop)?;
+                    let (namespace, device) = parts::room(name, addresses, &mut workshop)?;
                     let node = numbers.nodes[&Place::Servers(of.clone())];
                     devices.push((node, device));
                     if of.is_none() {
                         let held = namespace.try_clone();
                         let held = held.map_err(|source| LabError::Namespace { host: name.to_owned(), source })?;
-                        internet = Some(Host::new(name, node, held, addresses, &[])?);
+                        let mut host = Host::new(name, node, held, addresses, &[])?;
+                        host.add_device(DEVICE);
+                        internet = Some(host);
                     }
                     rooms.push((name, namespace, of, addresses, services));
                 }
@@ -309,7 +345,8 @@ impl Lab {
         let addresses = plan.addresses.clone();
         let links = numbers.links.into_iter().filter(|(name, _)| !name.is_auxiliary()).collect();
         let carrier = LinkEngine::Userspace;
-        Ok(Lab { _servers: servers, engine, hosts, internet, links, routers, kernels, carrier, addresses })
+        let operator = Operator::start().map_err(LabError::Operator)?;
+        Ok(Lab { _servers: servers, operator, engine, hosts, internet, links, routers, kernels, carrier, addresses })
     }
 
     /// The host `name`.
@@ -346,8 +383,9 @@ impl Lab {
         Ok(self.engine.handle().snapshot()?)
     }
 
-    /// What the emulator saw of itself up to `snapshot`.
+    /// What the emulator saw of itself up to `snapshot`. An error if an event could not change an interface.
     pub fn fidelity(&self, snapshot: &Snapshot) -> Result<Fidelity, LabError> {
+        self.check_interfaces()?;
         let drops = self.hosts.values().map(Host::device_drops).sum::<Result<u64, LabError>>()?;
         let of_kernel = |(name, router): (&String, &Arc<KernelRouter>)| {
             router.device_drops().map_err(|source| LabError::Counters { host: name.clone(), source })
@@ -387,6 +425,11 @@ impl Lab {
         drops
     }
 
+    /// Different flows a host sent on up to `snapshot`, on all its interfaces.
+    pub fn flows(&self, snapshot: &Snapshot, host: &Host) -> u64 {
+        host.interfaces.iter().filter_map(|interface| snapshot.flows.get(interface.node.index())).sum()
+    }
+
     /// The link `name`'s place in [`Snapshot`]'s lists.
     pub fn link_index(&self, name: &LinkName) -> Option<usize> {
         self.links.iter().find(|(other, _)| other == name).map(|(_, id)| id.index())
@@ -395,19 +438,6 @@ impl Lab {
     /// Keeps the emulator from working for `nanos`, for tests of the fidelity record.
     pub fn stall(&self, nanos: u64) -> Result<(), LabError> {
         Ok(self.engine.handle().stall(nanos)?)
-    }
-}
-
-/// Which node and link numbers the steps of a plan lead to: the fabric counts in order of creation.
-struct Numbering {
-    nodes: BTreeMap<Place, NodeId>,
-    links: Vec<(LinkName, LinkId)>,
-}
-
-impl Numbering {
-    fn of(plan: &Plan) -> Numbering {
-        let Built { nodes, links, .. } = build(&plan.steps, Fabric::<()>::new(0));
-        Numbering { nodes, links }
     }
 }
 
@@ -423,16 +453,13 @@ fn assemble(steps: &[LabStep], seed: u64) -> FabricParts {
 /// What the internet's servers are called in messages.
 const INTERNET: &str = "internet";
 
-/// A namespace with its device.
-fn device(name: &str, addresses: &[IpAddr], mtu: u32, workshop: &mut Workshop) -> Result<(NetNs, Device), LabError> {
-    let namespace = NetNs::new().map_err(|source| LabError::Namespace { host: name.to_owned(), source })?;
-    let device = workshop.device(&namespace, &DeviceSpec { name: DEVICE, addresses, routes: Routes::Everything, mtu });
-    let device = device.map_err(|source| LabError::Device { host: name.to_owned(), source })?;
-    Ok((namespace, device))
-}
-
-/// The names of all hosts.
+/// The names of all hosts: `phone` is at the addresses that it uses at first, `mobile.phone` at those of that interface.
 fn zone(addresses: &AddressPlan) -> Zone {
     let hosts = addresses.hosts.iter().map(|(name, addresses)| (name.to_lowercase(), addresses.clone()));
-    Zone { hosts: hosts.collect(), dns64: false }
+    let of_host = |(host, interfaces): (&String, &BTreeMap<String, Vec<IpAddr>>)| -> Vec<_> {
+        let named = |(name, own): (&String, &Vec<IpAddr>)| (format!("{name}.{host}").to_lowercase(), own.clone());
+        interfaces.iter().map(named).collect()
+    };
+    let interfaces = addresses.interfaces.iter().flat_map(of_host);
+    Zone { hosts: hosts.chain(interfaces).collect(), dns64: false }
 }

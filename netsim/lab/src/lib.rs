@@ -1,7 +1,7 @@
 //! Simulated networks of real Linux network namespaces.
 //!
 //! A [`Lab`] turns a [`netsim_topology::Plan`] into hosts that any program can run in. Each host is a network namespace
-//! with one network device; a thread of this process carries packets between the devices through a
+//! with a network device, or several; a thread of this process carries packets between the devices through a
 //! [`netsim_fabric::Fabric`]. Namespaces and devices are held by file descriptors alone, so they are gone when the
 //! process is, however it ends. [`enter`] does the same for processes and scratch files.
 //!
@@ -23,6 +23,7 @@ mod device;
 mod doctor;
 mod door;
 mod engine;
+mod interface;
 mod lab;
 mod netem;
 mod netns;

@@ -140,8 +140,8 @@ impl KernelRouter {
         let no_device = |source| NftablesError::Device { router: name.to_owned(), source };
         let namespace = NetNs::new().map_err(no_namespace)?;
         let conntrack = namespace.run(|| furnish(&rules)).map_err(no_namespace)??;
-        let inner = DeviceSpec { name: INNER, addresses: &[], routes: Routes::To(inside), mtu };
-        let outer = DeviceSpec { name: OUTER, addresses: &config.outside, routes: Routes::Everything, mtu };
+        let inner = DeviceSpec { name: INNER, addresses: &[], routes: Routes::To(inside), mtu, up: true };
+        let outer = DeviceSpec { name: OUTER, addresses: &config.outside, routes: Routes::Everything, mtu, up: true };
         let inner = workshop.device(&namespace, &inner).map_err(no_device)?;
         let outer = workshop.device(&namespace, &outer).map_err(no_device)?;
         let drops_before = AtomicU64::new(0);

@@ -14,7 +14,7 @@ mod veth;
 pub use report::{Figure, SelfReport, Spread, Target, Unit, Yardstick};
 pub use scale::{SCALE, ScalePoint, scale};
 
-use crate::calibrate::{ProbePlan, probe, train_of, train_packets};
+use crate::calibrate::{ProbePlan, Train, probe};
 use crate::clock;
 use crate::device::{DEVICE, ethtool};
 use crate::engine::ask_for_realtime;
@@ -22,7 +22,7 @@ use crate::lab::{Lab, LabError};
 use crate::socket::Socket;
 use longhaul_stats::quantile;
 use netsim_fabric::{LinkConfig, Loss, Probability, Rate};
-use netsim_topology::{Access, Host, Plan, Topology, plan};
+use netsim_topology::{Access, HOST_MTU, Host, Plan, Topology, plan};
 use nix::sys::socket::{getsockopt, sockopt::TcpCongestion};
 use std::collections::BTreeMap;
 use std::io;
@@ -307,8 +307,8 @@ impl Check<'_> {
             let [from, to] = ends_of(&lab)?;
             let train = || {
                 let (sender, receiver) = (Socket::new(from.udp()?)?, Socket::new(to.udp()?)?);
-                let packets = train_packets(rate, nanos(self.effort.train));
-                train_of(&sender, receiver.address()?, &receiver, rate, packets, GRACE)
+                let train = Train::new(rate, nanos(self.effort.train), HOST_MTU);
+                train.run(&sender, receiver.address()?, &receiver, GRACE)
             };
             if let Some(got) = train().map_err(of("the rate"))? {
                 self.add(id, Whose::Ours, got as f64 / rate as f64);
@@ -367,7 +367,6 @@ fn two_hosts(link: LinkConfig) -> Result<Plan, SelfCheckError> {
 }
 
 fn plan_of(up: LinkConfig, down: LinkConfig) -> Result<Plan, SelfCheckError> {
-    let host = |name: &str, link| Host { name: name.to_owned(), behind: None, link };
-    let hosts = vec![host("a", Access { up, down }), host("b", Access::default())];
+    let hosts = vec![Host::new("a", None, Access { up, down }), Host::new("b", None, Access::default())];
     Ok(plan(&Topology { routers: Vec::new(), hosts })?)
 }

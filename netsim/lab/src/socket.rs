@@ -3,6 +3,7 @@
 
 use crate::clock;
 use netsim_fabric::{Ecn, Time};
+use nix::errno::Errno;
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt::IpRecvTos, sockopt::RcvBufForce,
     sockopt::ReceiveTimestampns, sockopt::UdpGsoSegment,
@@ -31,6 +32,7 @@ pub(crate) struct Received {
 
 impl Socket {
     pub(crate) fn new(socket: UdpSocket) -> io::Result<Socket> {
+        forget_mtu(&socket)?;
         setsockopt(&socket, ReceiveTimestampns, &true)?;
         setsockopt(&socket, IpRecvTos, &true)?;
         // Only root may; an ordinary user's trains lose packets if the machine is very busy, and calibration says so.
@@ -84,4 +86,20 @@ fn monotonic(stamp: TimeSpec) -> Time {
     let now = clock::now();
     let age = u64::try_from(nanos(wall) - nanos(stamp)).unwrap_or(0);
     Time::from_nanos(now.as_nanos().saturating_sub(age))
+}
+
+/// What probes learn of the path's MTU is not kept: the kernel would tell the programs that come after them.
+fn forget_mtu(socket: &UdpSocket) -> io::Result<()> {
+    let (level, option, value) = if socket.local_addr()?.is_ipv6() {
+        (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_INTERFACE)
+    } else {
+        (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_INTERFACE)
+    };
+    #[expect(unsafe_code, reason = "nix has no such option")]
+    // SAFETY: the descriptor is open, and the value is an integer of the size that is given.
+    let result = unsafe {
+        let size = size_of::<libc::c_int>() as libc::socklen_t;
+        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), size)
+    };
+    Errno::result(result).map(drop).map_err(io::Error::from)
 }

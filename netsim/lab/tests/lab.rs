@@ -10,6 +10,8 @@ mod capture;
 mod cross;
 #[path = "lab/fate.rs"]
 mod fate;
+#[path = "lab/interfaces.rs"]
+mod interfaces;
 #[path = "lab/kernels.rs"]
 mod kernels;
 #[path = "lab/network.rs"]
@@ -24,7 +26,7 @@ mod selfcheck;
 mod servers;
 mod suite;
 
-use suite::{Suite, engines, host};
+use suite::{STALL, Suite, engines, host};
 
 fn main() {
     if let Some(code) = fate::victim_main() {
@@ -39,6 +41,7 @@ fn main() {
     suite.test(network::calibration_sees_delay_loss_and_rate);
     suite.test(network::calibration_counts_what_it_asked_for);
     suite.test(network::calibration_sees_a_wrong_network);
+    suite.test(network::calibration_finds_the_largest_packet);
     suite.test(network::a_stalled_emulator_is_noticed);
     suite.test(network::an_overloaded_emulator_says_so);
     suite.test(network::links_change_at_their_time);
@@ -59,6 +62,15 @@ fn main() {
     suite.test(routers::errors_reach_the_socket_they_are_about);
     suite.test(routers::nat64_carries_tcp);
     suite.test(routers::neighbours_find_each_other);
+    suite.test(interfaces::sockets_leave_by_the_interface_of_their_address);
+    suite.test(interfaces::ipv6_sockets_do_too);
+    suite.test(interfaces::what_comes_for_a_lost_interface_is_dropped_by_name);
+    suite.test(interfaces::tcp_waits_for_its_address);
+    suite.test(interfaces::a_restart_brings_interfaces_back);
+    suite.test(interfaces::a_renumbered_host_has_its_new_address_alone);
+    suite.test(interfaces::interfaces_have_names);
+    suite.test(interfaces::the_first_way_is_the_one_that_is_measured);
+    suite.test(interfaces::links_and_interfaces_are_two_things);
     suite.test(selfcheck::a_short_self_check_is_sane);
     suite.test(processes::output_and_usage_are_captured);
     suite.test(processes::a_hanging_program_is_ended_with_its_children);
@@ -66,6 +78,7 @@ fn main() {
     suite.test(processes::a_missing_program_is_named);
     suite.test(fate::kill_at_any_moment_leaves_nothing_behind);
     let nft = suite.needs("NAT by nftables", netsim_lab::nftables_missing);
+    suite.test_if(nft, interfaces::kernels_let_hosts_switch_and_not_move);
     suite.test_if(nft, kernels::linux_is_what_its_preset_says);
     suite.test_if(nft, kernels::a_kernel_forgets_at_a_reboot);
     suite.test_if(nft, kernels::kernels_carry_tcp);

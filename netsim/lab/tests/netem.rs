@@ -8,7 +8,7 @@ mod suite;
 use longhaul_record::text;
 use netsim_fabric::{Jitter, LinkConfig, Loss, NatConfig, Probability, Queue, Rate, Reorder};
 use netsim_lab::{Attachment, Engines, Lab, LabError, LinkEngine, NatEngine};
-use netsim_topology::{Access, Change, Direction, Gateway, LinkName, Plan, Router, Topology, plan};
+use netsim_topology::{Access, Change, Direction, Gateway, Host, Interface, LinkName, Plan, Router, Topology, plan};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -37,6 +37,7 @@ fn main() {
     suite.test_if(netem, the_rate_is_kept);
     suite.test_if(netem, a_link_stays_as_it_is);
     suite.test_if(netem, tcp_arrives_whole_through_a_nat);
+    suite.test_if(netem, hosts_switch_and_move);
     suite.run(1);
 }
 
@@ -226,4 +227,43 @@ fn tcp_arrives_whole_through_a_nat() {
         got
     });
     assert!(got == bytes, "{} bytes", got.len());
+}
+
+/// The links stay as they are; what hangs on them changes.
+fn hosts_switch_and_move() {
+    let interface = |name: &str| Interface {
+        name: name.into(),
+        behind: None,
+        link: Access::both(LinkConfig { delay_ns: MS, ..LinkConfig::default() }),
+        up: true,
+    };
+    let phone = Host { name: "phone".into(), interfaces: vec![interface("wifi"), interface("mobile")] };
+    let topology = Topology { routers: vec![], hosts: vec![phone, host("b", None, LinkConfig::default())] };
+    let plan = plan(&topology).unwrap();
+    let lab = Lab::up_with(&plan, 1, ENGINES).unwrap();
+    let b = lab.host("b").unwrap().udp().unwrap();
+    b.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let phone = lab.host("phone").unwrap().run(|| UdpSocket::bind("0.0.0.0:0")).unwrap().unwrap();
+    let source = || {
+        phone.send_to(b"hello", b.local_addr().unwrap()).unwrap();
+        b.recv_from(&mut [0; 8]).unwrap().1.ip()
+    };
+    let own = |name: &str| plan.addresses.interface("phone", name)[0];
+    assert_eq!(source(), own("wifi"));
+    lab.change(&Change::Interface { host: "phone".into(), interface: "wifi".into(), up: false }).unwrap();
+    assert_eq!(source(), own("mobile"));
+    let addresses = plan.addresses.clone().renumber_host("phone", "mobile").unwrap();
+    let (host, interface) = ("phone".into(), "mobile".into());
+    lab.change(&Change::Readdress { host, interface, addresses: addresses.clone() }).unwrap();
+    assert_eq!(source(), addresses[0]);
+    let port = phone.local_addr().unwrap().port();
+    for (at, what) in [(own("mobile"), b"unwanted"), (addresses[0], b"expected")] {
+        b.send_to(what, (at, port)).unwrap();
+    }
+    phone.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut buffer = [0; 8];
+    phone.recv(&mut buffer).unwrap();
+    assert_eq!(&buffer, b"expected");
+    lab.restart(1).unwrap();
+    assert_eq!(source(), own("wifi"));
 }

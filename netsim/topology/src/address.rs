@@ -17,8 +17,10 @@ use netsim_fabric::Prefix;
 /// The addresses of a topology's hosts and routers, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AddressPlan {
-    /// Each host's addresses: IPv4 first.
+    /// Each host's addresses at the interface it uses at first: IPv4 first. It is known by them, to name servers too.
     pub hosts: BTreeMap<String, Vec<IpAddr>>,
+    /// The addresses of every interface of hosts that have several, by host and then interface.
+    pub interfaces: BTreeMap<String, BTreeMap<String, Vec<IpAddr>>>,
     /// Each router's addresses.
     pub routers: BTreeMap<String, RouterAddresses>,
     /// Where the internet's servers are, IPv4 first, with a second address of each family after the first.
@@ -60,6 +62,59 @@ impl AddressPlan {
         })
     }
 
+    /// The addresses of a host's interface, IPv4 first; none if there is no such interface. Where a host has one, its name
+    /// does not matter.
+    pub fn interface(&self, host: &str, interface: &str) -> &[IpAddr] {
+        let only = || self.hosts.get(host).filter(|_| !self.interfaces.contains_key(host));
+        let found = self.interfaces.get(host).map_or_else(only, |of_host| of_host.get(interface));
+        found.map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Gives a host's interface other addresses of the network it is in, as a new lease does, and returns them. `None`:
+    /// there is no such interface, or no address is left.
+    pub fn renumber_host(&mut self, host: &str, interface: &str) -> Option<Vec<IpAddr>> {
+        let old = self.interface(host, interface).to_vec();
+        let new = old.iter().map(|addr| self.free_beside(*addr)).collect::<Option<Vec<IpAddr>>>()?;
+        if new.is_empty() {
+            return None;
+        }
+        if let Some(addresses) = self.interfaces.get_mut(host).and_then(|of_host| of_host.get_mut(interface)) {
+            addresses.clone_from(&new);
+        }
+        if let Some(addresses) = self.hosts.get_mut(host).filter(|addresses| **addresses == old) {
+            addresses.clone_from(&new);
+        }
+        Some(new)
+    }
+
+    /// All addresses that someone has.
+    fn taken(&self) -> impl Iterator<Item = &IpAddr> {
+        let outside = self.routers.values().flat_map(|router| &router.outside);
+        self.hosts.values().chain(self.interfaces.values().flat_map(BTreeMap::values)).flatten().chain(outside)
+    }
+
+    /// The first address of a network after all that are taken.
+    fn free_beside(&self, addr: IpAddr) -> Option<IpAddr> {
+        match addr {
+            IpAddr::V4(addr) => self.free_v4(addr, 1).map(IpAddr::V4),
+            IpAddr::V6(addr) => {
+                let own = Prefix::new(addr.into(), 64);
+                let last = self.taken().filter(|addr| own.contains(**addr)).max()?;
+                let IpAddr::V6(last) = last else { return None };
+                Some(Ipv6Addr::from(u128::from(*last) + 1).into())
+            }
+        }
+    }
+
+    /// The address `n` places after all that are taken where `addr` is.
+    fn free_v4(&self, addr: Ipv4Addr, n: u32) -> Option<Ipv4Addr> {
+        let is_neighbour = |other: &Ipv4Addr| network(*other) == network(addr);
+        let last = self.taken().filter_map(v4).filter(is_neighbour).max()?;
+        let free = Ipv4Addr::from(u32::from(last) + n);
+        let fits = is_neighbour(&free) && free.octets()[3] < 255 && !CORE_ALTERNATE.contains(&free.into());
+        fits.then_some(free)
+    }
+
     /// Gives a router that translates other IPv4 addresses, as a provider that renumbers does, and returns all its addresses
     /// towards the internet. Its IPv6 prefix stays. `None`: it does not translate, or no addresses are left where it is.
     pub fn renumber(&mut self, router: &str) -> Option<Vec<IpAddr>> {
@@ -67,15 +122,8 @@ impl AddressPlan {
         let old: Vec<Ipv4Addr> = own.outside.iter().filter_map(v4).collect();
         // A router without a NAT has one address, inside and outside.
         let first = *old.first().filter(|first| !own.inside.contains(&IpAddr::V4(**first)))?;
-        let is_neighbour = |addr: &Ipv4Addr| network(*addr) == network(first);
-        let outside = self.routers.values().flat_map(|router| &router.outside);
-        let taken = self.hosts.values().flatten().chain(outside).filter_map(v4).filter(is_neighbour);
-        let last = taken.max()?;
         let count = u32::try_from(old.len()).ok()?;
-        let new = (1..=count).map(|n| Ipv4Addr::from(u32::from(last) + n));
-        let fits =
-            |addr: &Ipv4Addr| is_neighbour(addr) && addr.octets()[3] < 255 && !CORE_ALTERNATE.contains(&(*addr).into());
-        let new = new.map(|addr| fits(&addr).then_some(IpAddr::V4(addr))).collect::<Option<Vec<IpAddr>>>()?;
+        let new = (1..=count).map(|n| self.free_v4(first, n).map(IpAddr::V4)).collect::<Option<Vec<IpAddr>>>()?;
         let own = self.routers.get_mut(router)?;
         own.outside = new.into_iter().chain(own.outside.iter().filter(|addr| addr.is_ipv6()).copied()).collect();
         Some(own.outside.clone())
@@ -83,7 +131,7 @@ impl AddressPlan {
 
     /// Numbers everything in the order of the topology: routers that translate, hosts, then other routers.
     pub(crate) fn new(topology: &Topology, tree: &Tree) -> Result<AddressPlan, PlanError> {
-        let mut numbers = Numbers { tree, given: BTreeMap::new() };
+        let mut numbers = Numbers { tree, given: BTreeMap::new(), given_v6: BTreeMap::new() };
         let internet = [CORE[0], CORE_ALTERNATE[0], CORE[1], CORE_ALTERNATE[1]].into();
         let mut plan = AddressPlan { internet, ..AddressPlan::default() };
         let mut routers = alloc::vec![RouterAddresses::default(); tree.routers.len()];
@@ -100,19 +148,12 @@ impl AddressPlan {
         }
         let with_v6 = tree.routers.iter().filter(|router| router.gateway.ipv6 != Ipv6::None).count();
         check("the internet", MAX_PREFIXES, with_v6)?;
-        let mut v6_hosts: BTreeMap<Option<usize>, u32> = BTreeMap::new();
-        for (host, at) in topology.hosts.iter().zip(&tree.hosts) {
-            let mut addresses = Vec::new();
-            if at.is_none_or(|router| tree.routers[router].gateway.ipv6 != Ipv6::Nat64) {
-                addresses.push(IpAddr::V4(numbers.next(*at)?));
-            }
-            let prefix = at.map_or(Some(public_prefix(0)), |router| routers[router].prefix);
-            if let Some(prefix) = prefix {
-                let n = v6_hosts.entry(*at).or_insert(if at.is_some() { FIRST - 1 } else { 0 });
-                *n += 1;
-                addresses.push(inside(prefix, *n));
-            }
-            plan.hosts.insert(host.name.clone(), addresses);
+        for (index, host) in topology.hosts.iter().enumerate() {
+            let own = match host.primary() {
+                Some(_) => numbers.host(tree.host(index), &routers)?,
+                None => Vec::new(),
+            };
+            plan.hosts.insert(host.name.clone(), own);
         }
         for (index, router) in tree.routers.iter().enumerate() {
             if router.gateway.nat.is_none() {
@@ -120,7 +161,19 @@ impl AddressPlan {
                 routers[index].inside.insert(0, own);
                 routers[index].outside.insert(0, own);
             }
-            plan.routers.insert(router.name.clone(), core::mem::take(&mut routers[index]));
+            plan.routers.insert(router.name.clone(), routers[index].clone());
+        }
+        // Last, so that they change nobody else's address.
+        for (index, host) in topology.hosts.iter().enumerate().filter(|(_, host)| host.interfaces.len() > 1) {
+            let mut own = BTreeMap::new();
+            for (interface, at) in host.interfaces.iter().zip(&tree.hosts[index]) {
+                let addresses = match host.primary() == Some(interface) {
+                    true => plan.hosts[&host.name].clone(),
+                    false => numbers.host(*at, &routers)?,
+                };
+                own.insert(interface.name.clone(), addresses);
+            }
+            plan.interfaces.insert(host.name.clone(), own);
         }
         Ok(plan)
     }
@@ -164,9 +217,26 @@ fn number_v6(index: usize, ipv6: Ipv6, addresses: &mut RouterAddresses) {
 struct Numbers<'a> {
     tree: &'a Tree<'a>,
     given: BTreeMap<Option<usize>, u32>,
+    /// Hosts with IPv6, by the router they hang on.
+    given_v6: BTreeMap<Option<usize>, u32>,
 }
 
 impl Numbers<'_> {
+    /// Addresses for a host's interface behind `at`, IPv4 first.
+    fn host(&mut self, at: Option<usize>, routers: &[RouterAddresses]) -> Result<Vec<IpAddr>, PlanError> {
+        let mut addresses = Vec::new();
+        if at.is_none_or(|router| self.tree.routers[router].gateway.ipv6 != Ipv6::Nat64) {
+            addresses.push(IpAddr::V4(self.next(at)?));
+        }
+        let prefix = at.map_or(Some(public_prefix(0)), |router| routers[router].prefix);
+        if let Some(prefix) = prefix {
+            let n = self.given_v6.entry(at).or_insert(if at.is_some() { FIRST - 1 } else { 0 });
+            *n += 1;
+            addresses.push(inside(prefix, *n));
+        }
+        Ok(addresses)
+    }
+
     /// The next free IPv4 address for a place behind `router`.
     fn next(&mut self, router: Option<usize>) -> Result<Ipv4Addr, PlanError> {
         let domain = self.tree.domain(router);

@@ -27,8 +27,9 @@ pub fn build<B: Body>(steps: &[LabStep], mut fabric: Fabric<B>) -> Built<B> {
             LabStep::AddRouter { place, config } => {
                 nodes.insert(place.clone(), fabric.add_configured_router(config.clone()));
             }
-            LabStep::AddHost { name, .. } => {
-                nodes.insert(Place::Host(name.clone()), fabric.add_host());
+            LabStep::AddHost { .. } => {}
+            LabStep::AddInterface { place, up, .. } => {
+                nodes.insert(place.clone(), fabric.add_interface(*up));
             }
             LabStep::AddKernelRouter { name, .. } => {
                 nodes.insert(Place::Inner(name.clone()), fabric.add_host());

@@ -109,7 +109,7 @@ pub fn opening(topology: &Topology, from: &str, to: &str, traffic: &Traffic) -> 
     let tree = Tree::new(topology).map_err(|_| NoWay::NoPath)?;
     let chain = |name: &str| {
         let host = topology.hosts.iter().position(|host| host.name == name).ok_or(NoWay::NoPath)?;
-        Ok(tree.upwards(tree.hosts[host]).collect::<Vec<usize>>())
+        Ok(tree.upwards(tree.host(host)).collect::<Vec<usize>>())
     };
     let (sender, receiver) = (chain(from)?, chain(to)?);
     let shared = sender.iter().rev().zip(receiver.iter().rev()).take_while(|(a, b)| a == b).count();

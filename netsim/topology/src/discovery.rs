@@ -42,14 +42,14 @@ pub enum Turned {
     FromInside,
 }
 
-/// What host `host` must find, in IPv4 if it has that; `None` if there is no such host, or nothing in front of it that
+/// What host `host` must find through the interface it uses at first, in IPv4 if it has that; `None` if there is no such host, or nothing in front of it that
 /// translates or filters.
 ///
 /// NATs whose pool of addresses is arbitrary are taken at their worst, as by [`crate::expected`].
 pub fn discovery(topology: &Topology, host: &str) -> Option<Discovery> {
     let tree = Tree::new(topology).ok()?;
     let host = topology.hosts.iter().position(|other| other.name == host)?;
-    let routers: Vec<Gateway> = tree.upwards(tree.hosts[host]).map(|router| tree.routers[router].gateway).collect();
+    let routers: Vec<Gateway> = tree.upwards(tree.host(host)).map(|router| tree.routers[router].gateway).collect();
     if routers.iter().any(|gateway| gateway.firewall.outbound != Outbound::All) {
         return Some(Discovery::Silence);
     }

@@ -1,7 +1,7 @@
 //! Networks as data: who is where, what lies between them, and the steps that build it.
 //!
 //! A [`Topology`] names hosts and routers. Every host hangs on a router or directly on the public internet, by a link
-//! whose two directions are set apart; every router hangs on the internet or another router likewise. [`plan`] checks
+//! whose two directions are set apart, or by several; every router hangs on the internet or another router likewise. [`plan`] checks
 //! it, gives everything its addresses, and turns it into [`LabStep`]s that a lab applies one after the other; [`build`]
 //! makes the fabric's part of them; [`with_kernel_routers`] leaves what routers do to a real kernel. [`path`] says what a packet from one host to another must meet, which is what
 //! calibration compares with. [`nat_preset`] knows routers by the names of equipment, [`expected`] whether two
@@ -33,7 +33,7 @@ pub use build::{Built, build};
 pub use cross::{CATCH_UP_NS, Cross, MIN_CROSS_PACKET, NoWay, Opening, Pacer, Traffic, Turn, opening};
 pub use discovery::{Discovery, Found, Turned, discovery};
 pub use kernel::with_kernel_routers;
-pub use model::{Access, Gateway, Host, Ipv6, Lan, Router, Topology};
+pub use model::{Access, Gateway, Host, Interface, Ipv6, Lan, Router, Topology};
 pub use oracle::{Allowed, Expected, Reason, expected};
 pub use path::{PathProfile, access_path, path, way};
 pub use pipe::with_pipes;

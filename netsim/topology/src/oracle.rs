@@ -52,6 +52,8 @@ pub enum Reason {
 
 /// What is to be expected between hosts `a` and `b`; `None` if either does not exist or hangs nowhere.
 ///
+/// Of several interfaces, a host uses the one it uses at first.
+///
 /// No other traffic is in the way: their sockets have different ports, and at no router do two endpoints want one port.
 /// NATs whose pool of addresses is arbitrary are taken at their worst: every mapping may have another address. Where a
 /// router hairpins with the internal source, and another NAT that both are behind lies inside it, the answer is a relay
@@ -59,10 +61,9 @@ pub enum Reason {
 pub fn expected(topology: &Topology, a: &str, b: &str, allowed: Allowed) -> Option<Expected> {
     let tree = Tree::new(topology).ok()?;
     let host = |name: &str| topology.hosts.iter().position(|host| host.name == name);
-    let [up_a, up_b] = [host(a)?, host(b)?].map(|host| {
-        tree.upwards(tree.hosts[host]).map(|router| tree.routers[router].gateway).collect::<Vec<Gateway>>()
-    });
-    let [names_a, names_b] = [host(a)?, host(b)?].map(|host| tree.upwards(tree.hosts[host]).collect::<Vec<usize>>());
+    let [up_a, up_b] = [host(a)?, host(b)?]
+        .map(|host| tree.upwards(tree.host(host)).map(|router| tree.routers[router].gateway).collect::<Vec<Gateway>>());
+    let [names_a, names_b] = [host(a)?, host(b)?].map(|host| tree.upwards(tree.host(host)).collect::<Vec<usize>>());
     let shared = names_a.iter().rev().zip(names_b.iter().rev()).take_while(|(a, b)| a == b).count();
     let v4 = outcome(Family::V4, &up_a, &up_b, shared, allowed);
     if allowed.ipv6 && v4 != Expected::Direct && [&up_a, &up_b].iter().all(|routers| has_ipv6(routers)) {

@@ -1,12 +1,11 @@
 //! What a packet from one host to another must meet on its way.
 
 use crate::model::Topology;
-use crate::plan::{Direction, LinkName};
+use crate::plan::{Direction, HOST_MTU, LinkName};
 use crate::tree::Tree;
-use alloc::format;
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
-use netsim_fabric::{Jitter, LinkConfig, Loss, Reorder};
+use netsim_fabric::{Jitter, LinkConfig, Loss, Manner, Reorder};
 
 /// The links of a path taken together.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,7 +14,8 @@ pub struct PathProfile {
     pub links: Vec<LinkConfig>,
 }
 
-/// The way from host `from` to host `to`, or `None` if either does not exist or hangs nowhere.
+/// The way from host `from` to host `to`, by the interfaces that both use at first, or `None` if either does not exist or
+/// hangs nowhere.
 pub fn path(topology: &Topology, from: &str, to: &str) -> Option<PathProfile> {
     let links = way(topology, from, to)?.into_iter().map(|(_, config)| config.clone()).collect();
     Some(PathProfile { links })
@@ -26,14 +26,16 @@ pub fn way<'a>(topology: &'a Topology, from: &str, to: &str) -> Option<Vec<(Link
     let host = |name: &str| topology.hosts.iter().position(|host| host.name == name);
     let (from, to) = (host(from)?, host(to)?);
     let tree = Tree::new(topology).ok()?;
-    let [up, down] = [from, to].map(|host| tree.upwards(tree.hosts[host]).collect::<Vec<usize>>());
+    let [up, down] = [from, to].map(|host| tree.upwards(tree.host(host)).collect::<Vec<usize>>());
     // They meet at the innermost router that both are behind, or in the internet's core.
     let common = up.iter().rev().zip(down.iter().rev()).take_while(|(a, b)| a == b).count();
-    let own = |host: usize| (format!("{}.link", topology.hosts[host].name), &topology.hosts[host].link);
-    let uplink =
-        |router: &usize| (format!("{}.uplink", topology.routers[*router].name), &topology.routers[*router].uplink);
-    let rise = core::iter::once(own(from)).chain(up[..up.len() - common].iter().map(uplink));
-    let fall = down[..down.len() - common].iter().rev().map(uplink).chain([own(to)]);
+    let own = |host: usize| {
+        let (host, primary) = (&topology.hosts[host], topology.hosts[host].primary()?);
+        Some((host.link_name(primary), &primary.link))
+    };
+    let uplink = |router: &usize| (topology.routers[*router].link_name(), &topology.routers[*router].uplink);
+    let rise = core::iter::once(own(from)?).chain(up[..up.len() - common].iter().map(uplink));
+    let fall = down[..down.len() - common].iter().rev().map(uplink).chain([own(to)?]);
     let rise = rise.map(|(link, access)| (LinkName { link, direction: Direction::Up }, &access.up));
     let fall = fall.map(|(link, access)| (LinkName { link, direction: Direction::Down }, &access.down));
     Some(rise.chain(fall).collect())
@@ -43,8 +45,8 @@ pub fn way<'a>(topology: &'a Topology, from: &str, to: &str) -> Option<Vec<(Link
 pub fn access_path(topology: &Topology, host: &str) -> Option<[PathProfile; 2]> {
     let host = topology.hosts.iter().position(|other| other.name == host)?;
     let tree = Tree::new(topology).ok()?;
-    let uplinks = tree.upwards(tree.hosts[host]).map(|router| &topology.routers[router].uplink);
-    let links: Vec<_> = core::iter::once(&topology.hosts[host].link).chain(uplinks).collect();
+    let uplinks = tree.upwards(tree.host(host)).map(|router| &topology.routers[router].uplink);
+    let links: Vec<_> = core::iter::once(&topology.hosts[host].primary()?.link).chain(uplinks).collect();
     let there = links.iter().map(|link| link.up.clone()).collect();
     let back = links.iter().rev().map(|link| link.down.clone()).collect();
     Some([PathProfile { links: there }, PathProfile { links: back }])
@@ -88,7 +90,10 @@ impl PathProfile {
 
     /// Whether a link lets packets overtake each other.
     pub fn reorders(&self) -> bool {
-        self.links.iter().any(|link| link.reorder != Reorder::Never)
+        self.links.iter().any(|link| match link.manner {
+            Manner::Wire => link.reorder != Reorder::Never,
+            Manner::Netem => link.jitter != Jitter::None,
+        })
     }
 
     /// How often a packet arrives twice, in parts per billion.
@@ -123,6 +128,12 @@ impl PathProfile {
     /// The slowest link in the long run, if any has a rate.
     pub fn bottleneck(&self) -> Option<&LinkConfig> {
         self.links.iter().filter(|link| link.rate.mean_bps().is_some()).min_by_key(|link| link.rate.mean_bps())
+    }
+
+    /// The largest packet that all links and both hosts take, in bytes of IP.
+    pub fn mtu(&self) -> u32 {
+        let links = self.links.iter().filter_map(|link| Some(link.mtu?.bytes));
+        links.fold(HOST_MTU, u32::min)
     }
 
     /// The slowest link's mean rate in bits per second.

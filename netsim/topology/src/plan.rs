@@ -1,7 +1,7 @@
 //! From a topology to the steps that build it.
 
 use crate::address::{AddressPlan, CORE, RouterAddresses};
-use crate::model::{Access, Gateway, Ipv6, Topology};
+use crate::model::{Access, Gateway, Host, Interface, Ipv6, Topology};
 use crate::pipe;
 use crate::tree::Tree;
 use alloc::boxed::Box;
@@ -22,8 +22,15 @@ pub enum Place {
     Internet,
     /// A router of the topology.
     Router(String),
-    /// A host of the topology.
+    /// A host of the topology, at the interface it uses at first.
     Host(String),
+    /// A host of the topology, at another interface.
+    Interface {
+        /// The host.
+        host: String,
+        /// The interface.
+        name: String,
+    },
     /// The servers of a router or, without a name, of the internet.
     Servers(Option<String>),
     /// Where a link that is carried by another engine takes packets in and gives them back.
@@ -72,10 +79,10 @@ impl Direction {
     }
 }
 
-/// A directed link's name: `bob.link` up, `home.uplink` down.
+/// A directed link's name: `bob.link` up, `home.uplink` down, `phone.mobile.link` up.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LinkName {
-    /// `HOST.link` or `ROUTER.uplink`.
+    /// `HOST.link`, or `HOST.INTERFACE.link` where a host has several, or `ROUTER.uplink`.
     pub link: String,
     /// Which of its two directions.
     pub direction: Direction,
@@ -122,16 +129,31 @@ pub enum LabStep {
         /// Largest IP packet of the devices.
         mtu: u32,
     },
-    /// Make a host with a network device.
+    /// Make a host.
     AddHost {
+        /// Its name.
+        name: String,
+        /// Where it asks for names.
+        resolvers: Vec<IpAddr>,
+    },
+    /// Give a host a network device.
+    AddInterface {
+        /// The host.
+        host: String,
+        /// Where the device is in the network.
+        place: Place,
+        /// The link it is at the end of.
+        link: String,
         /// Its name.
         name: String,
         /// Its addresses.
         addresses: Vec<IpAddr>,
         /// Largest IP packet of the device.
         mtu: u32,
-        /// Where it asks for names.
-        resolvers: Vec<IpAddr>,
+        /// Whether it is up at first.
+        up: bool,
+        /// Its place among several, the preferred one 0; absent: it is the only one.
+        rank: Option<u32>,
     },
     /// Run servers.
     AddServers {
@@ -190,6 +212,37 @@ pub enum PlanError {
     DuplicateName {
         /// The name.
         name: String,
+    },
+    /// A name that no device can have.
+    #[error(
+        "host `{host}`: {name:?} is no name for an interface; use 1 to {} of a-z, A-Z, 0-9, `-` and `_`, and not `lo`",
+        Interface::MAX_NAME
+    )]
+    InterfaceName {
+        /// The host.
+        host: String,
+        /// The name.
+        name: String,
+    },
+    /// Two interfaces of a host share a name.
+    #[error("host `{host}` has two interfaces named `{name}`; give one of them another name")]
+    DuplicateInterface {
+        /// The host.
+        host: String,
+        /// The name.
+        name: String,
+    },
+    /// A host of which nothing could be measured.
+    #[error("host `{host}` has no interface that is up at first; set `up = true` at one of them")]
+    NothingUp {
+        /// The host.
+        host: String,
+    },
+    /// Two links share a name.
+    #[error("two links are named `{link}`; give the host or the interface another name")]
+    DuplicateLink {
+        /// The name.
+        link: String,
     },
     /// A host hangs on a router that does not exist.
     #[error("host `{host}` is behind `{router}`, but there is no router of that name{}", suggestion(.known))]
@@ -280,7 +333,7 @@ pub fn plan(topology: &Topology) -> Result<Plan, PlanError> {
     for (index, router) in topology.routers.iter().enumerate() {
         let place = Place::Router(router.name.clone());
         let own = &addresses.routers[&router.name];
-        let link = alloc::format!("{}.uplink", router.name);
+        let link = router.link_name();
         let at = router.behind.clone().map_or(Place::Internet, Place::Router);
         let up = access(&mut steps, &link, place.clone(), at, &router.uplink);
         let delegated = own.delegated.into_iter();
@@ -288,16 +341,22 @@ pub fn plan(topology: &Topology) -> Result<Plan, PlanError> {
         steps.push(LabStep::AddRoute { at: place, to: None, via: up });
         announce(&mut steps, &tree, tree.parent(index), &link, v4.chain(delegated));
     }
+    let mut further = Vec::new();
     for (index, host) in topology.hosts.iter().enumerate() {
-        let own = addresses.hosts.get(&host.name).cloned().unwrap_or_default();
-        let resolvers = resolvers(&tree, tree.hosts[index], &addresses, &own);
-        steps.push(LabStep::AddHost { name: host.name.clone(), addresses: own.clone(), mtu: HOST_MTU, resolvers });
-        let link = alloc::format!("{}.link", host.name);
-        let at = host.behind.clone().map_or(Place::Internet, Place::Router);
-        access(&mut steps, &link, Place::Host(host.name.clone()), at, &host.link);
-        announce(&mut steps, &tree, tree.hosts[index], &link, own.into_iter().map(Prefix::host));
+        let resolvers = resolvers(&tree, host, index, &addresses);
+        steps.push(LabStep::AddHost { name: host.name.clone(), resolvers });
+        for (rank, interface) in host.interfaces.iter().enumerate() {
+            if host.primary() == Some(interface) {
+                add_interface(&mut steps, &tree, host, (index, rank), &addresses);
+            } else {
+                further.push((host, (index, rank)));
+            }
+        }
     }
-    // Last, so that they change no number of what the scenario names.
+    // Last, so that they change no number of what was there without them.
+    for (host, at) in further {
+        add_interface(&mut steps, &tree, host, at, &addresses);
+    }
     add_servers(&mut steps, None, addresses.internet.clone(), INTERNET_SERVICES);
     for router in &topology.routers {
         let services = services(&router.gateway);
@@ -306,6 +365,37 @@ pub fn plan(topology: &Topology) -> Result<Plan, PlanError> {
         }
     }
     Ok(Plan { addresses, steps })
+}
+
+/// Interface number `rank` of host number `index`, with its link.
+fn add_interface(
+    steps: &mut Vec<LabStep>,
+    tree: &Tree,
+    host: &Host,
+    (index, rank): (usize, usize),
+    addresses: &AddressPlan,
+) {
+    let interface = &host.interfaces[rank];
+    let Interface { name, behind, link: access_link, up } = interface;
+    let own = addresses.interface(&host.name, name).to_vec();
+    let place = match host.primary() == Some(interface) {
+        true => Place::Host(host.name.clone()),
+        false => Place::Interface { host: host.name.clone(), name: name.clone() },
+    };
+    let link = host.link_name(interface);
+    steps.push(LabStep::AddInterface {
+        host: host.name.clone(),
+        place: place.clone(),
+        link: link.clone(),
+        name: name.clone(),
+        addresses: own.clone(),
+        mtu: HOST_MTU,
+        up: *up,
+        rank: (host.interfaces.len() > 1).then_some(rank as u32),
+    });
+    let at = behind.clone().map_or(Place::Internet, Place::Router);
+    access(steps, &link, place, at, access_link);
+    announce(steps, tree, tree.hosts[index][rank], &link, own.into_iter().map(Prefix::host));
 }
 
 const INTERNET_SERVICES: &[Service] = &[Service::Stun, Service::Dns { dns64: false }];
@@ -335,11 +425,14 @@ fn add_servers(steps: &mut Vec<LabStep>, of: Option<&str>, addresses: Vec<IpAddr
     }));
 }
 
-/// The nearest servers that know names, at their addresses of the families the host has.
-fn resolvers(tree: &Tree, at: Option<usize>, addresses: &AddressPlan, own: &[IpAddr]) -> Vec<IpAddr> {
-    let nearest = tree.upwards(at).find(|router| !services(&tree.routers[*router].gateway).is_empty());
+/// The nearest servers that know names, at their addresses of the families the host has. A host with several interfaces
+/// asks servers that it reaches by each of them: none that is a router's own.
+fn resolvers(tree: &Tree, host: &Host, index: usize, addresses: &AddressPlan) -> Vec<IpAddr> {
+    let own = || host.interfaces.iter().flat_map(|interface| addresses.interface(&host.name, &interface.name));
+    let own_router = |router: &usize| !services(&tree.routers[*router].gateway).is_empty();
+    let nearest = tree.upwards(tree.host(index)).find(own_router).filter(|_| host.interfaces.len() == 1);
     let there = nearest.map_or(&CORE[..], |router| &addresses.routers[&tree.routers[router].name].inside);
-    let reachable = |addr: &&IpAddr| own.iter().any(|own| own.is_ipv4() == addr.is_ipv4());
+    let reachable = |addr: &&IpAddr| own().any(|own| own.is_ipv4() == addr.is_ipv4());
     there.iter().filter(reachable).copied().collect()
 }
 
@@ -385,7 +478,7 @@ fn announce(
             if ends_here {
                 break;
             }
-            link = alloc::format!("{}.uplink", tree.routers[router].name);
+            link = tree.routers[router].link_name();
         }
     }
 }
@@ -408,7 +501,31 @@ fn check_names(topology: &Topology) -> Result<(), PlanError> {
             return Err(PlanError::DuplicateName { name: name.clone() });
         }
     }
+    topology.hosts.iter().try_for_each(check_interfaces)?;
+    let mut links = BTreeSet::new();
+    for link in topology.link_names() {
+        if let Some(link) = links.replace(link) {
+            return Err(PlanError::DuplicateLink { link });
+        }
+    }
     Ok(())
+}
+
+fn check_interfaces(host: &Host) -> Result<(), PlanError> {
+    let mut names = BTreeSet::new();
+    for interface in &host.interfaces {
+        let (host, name) = (host.name.clone(), interface.name.clone());
+        if !interface.has_good_name() {
+            return Err(PlanError::InterfaceName { host, name });
+        }
+        if !names.insert(&interface.name) {
+            return Err(PlanError::DuplicateInterface { host, name });
+        }
+    }
+    match host.interfaces.iter().any(|interface| interface.up) {
+        true => Ok(()),
+        false => Err(PlanError::NothingUp { host: host.name.clone() }),
+    }
 }
 
 fn check_nat64(topology: &Topology) -> Result<(), PlanError> {
@@ -418,8 +535,11 @@ fn check_nat64(topology: &Topology) -> Result<(), PlanError> {
 }
 
 fn check_links(topology: &Topology) -> Result<(), PlanError> {
-    let uplinks = topology.routers.iter().map(|router| (alloc::format!("{}.uplink", router.name), &router.uplink));
-    let links = topology.hosts.iter().map(|host| (alloc::format!("{}.link", host.name), &host.link));
+    let uplinks = topology.routers.iter().map(|router| (router.link_name(), &router.uplink));
+    let links = topology
+        .hosts
+        .iter()
+        .flat_map(|host| host.interfaces.iter().map(|interface| (host.link_name(interface), &interface.link)));
     for (link, access) in uplinks.chain(links) {
         for (direction, config) in [(Direction::Up, &access.up), (Direction::Down, &access.down)] {
             let (earliest, _) = config.jitter.bounds_ns();

@@ -38,4 +38,23 @@ pub enum Change {
         /// Its new addresses towards the internet.
         outside: Vec<IpAddr>,
     },
+    /// A host's interface goes up or down, with its addresses and the routes through it.
+    Interface {
+        /// The host.
+        host: String,
+        /// The interface.
+        interface: String,
+        /// Whether it is up from now on.
+        up: bool,
+    },
+    /// A host's interface gets other addresses, as from a new lease, and loses those it had. What NATs have translated
+    /// for the old ones stays until it times out.
+    Readdress {
+        /// The host.
+        host: String,
+        /// The interface.
+        interface: String,
+        /// Its addresses from now on, one of each family it has.
+        addresses: Vec<IpAddr>,
+    },
 }

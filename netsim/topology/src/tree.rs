@@ -12,8 +12,10 @@ pub(crate) struct Tree<'a> {
     pub(crate) routers: &'a [Router],
     /// The router each router hangs on.
     parents: Vec<Option<usize>>,
-    /// The router each host hangs on.
-    pub(crate) hosts: Vec<Option<usize>>,
+    /// The routers each host hangs on, by interface.
+    pub(crate) hosts: Vec<Vec<Option<usize>>>,
+    /// Which of its interfaces each host uses at first.
+    primary: Vec<usize>,
 }
 
 impl<'a> Tree<'a> {
@@ -34,14 +36,22 @@ impl<'a> Tree<'a> {
             })
         });
         let hosts = topology.hosts.iter().map(|host| {
-            resolve(&host.behind).map_err(|router| PlanError::UnknownRouter {
-                host: host.name.clone(),
-                router,
-                known: known(),
-            })
+            let routers = host.interfaces.iter().map(|interface| {
+                resolve(&interface.behind).map_err(|router| PlanError::UnknownRouter {
+                    host: host.name.clone(),
+                    router,
+                    known: known(),
+                })
+            });
+            routers.collect::<Result<Vec<_>, _>>()
         });
-        let tree =
-            Tree { routers, parents: parents.collect::<Result<_, _>>()?, hosts: hosts.collect::<Result<_, _>>()? };
+        let primary = topology.hosts.iter().map(|host| host.interfaces.iter().position(|own| own.up).unwrap_or(0));
+        let tree = Tree {
+            routers,
+            parents: parents.collect::<Result<_, _>>()?,
+            hosts: hosts.collect::<Result<_, _>>()?,
+            primary: primary.collect(),
+        };
         tree.check_cycles()?;
         tree.check_ipv6()?;
         Ok(tree)
@@ -50,6 +60,11 @@ impl<'a> Tree<'a> {
     /// `router` and all routers above it, innermost first.
     pub(crate) fn upwards(&self, router: Option<usize>) -> impl Iterator<Item = usize> {
         core::iter::successors(router, |&router| self.parents[router])
+    }
+
+    /// The router that host `host`'s primary interface hangs on. A host without one is nowhere, and behind nothing.
+    pub(crate) fn host(&self, host: usize) -> Option<usize> {
+        self.hosts[host].get(self.primary[host]).copied().flatten()
     }
 
     pub(crate) fn parent(&self, router: usize) -> Option<usize> {

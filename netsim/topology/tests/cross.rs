@@ -13,7 +13,7 @@ fn router(name: &str, preset: &str, behind: Option<&str>) -> Router {
 }
 
 fn host(name: &str, behind: Option<&str>) -> Host {
-    Host { name: name.into(), behind: behind.map(Into::into), link: Access::default() }
+    Host::new(name, behind, Access::default())
 }
 
 const TCP: Traffic = Traffic::Tcp { congestion: None };

@@ -114,7 +114,8 @@ fn behind(gateways: &[Gateway]) -> Topology {
         behind: (n + 1 < gateways.len()).then(|| name(n + 1)),
         ..Router::new(&name(n), *gateway, Access::default())
     });
-    let host = Host { name: "a".into(), behind: (!gateways.is_empty()).then(|| name(0)), link: Access::default() };
+    let outer = (!gateways.is_empty()).then(|| name(0));
+    let host = Host::new("a", outer.as_deref(), Access::default());
     Topology { routers: routers.collect(), hosts: vec![host] }
 }
 

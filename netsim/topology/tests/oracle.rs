@@ -65,7 +65,7 @@ fn play(topology: &Topology, v6: bool, allowed: Allowed) -> bool {
     let (a, b, rendezvous) = (socket(&field, "a", 4000), socket(&field, "b", 5000), socket(&field, "s", 3478));
     if allowed.port_mapping {
         for (name, socket) in [("a", a), ("b", b)] {
-            let behind = topology.hosts.iter().find(|host| host.name == name).unwrap().behind.as_ref();
+            let behind = topology.hosts.iter().find(|host| host.name == name).unwrap().interfaces[0].behind.as_ref();
             let router = behind.and_then(|behind| topology.routers.iter().find(|router| router.name == *behind));
             if let Some(router) = router.filter(|router| router.gateway.port_mapping) {
                 let node = field.nodes[&Place::Router(router.name.clone())];
@@ -104,7 +104,7 @@ fn plays_direct(topology: &Topology, allowed: Allowed) -> bool {
 }
 
 fn host(name: &str, behind: Option<&str>) -> Host {
-    Host { name: name.into(), behind: behind.map(Into::into), link: Access::default() }
+    Host::new(name, behind, Access::default())
 }
 
 fn router(name: &str, behind: Option<&str>, gateway: Gateway) -> Router {

@@ -4,9 +4,10 @@
 
 use netsim_fabric::{Fabric, Jitter, LinkConfig, Loss, NatConfig, Packet, Probability, Queue, Rate, Time};
 use netsim_topology::{
-    Access, Gateway, Host, Ipv6, LabStep, Lan, Place, Plan, Router, Topology, build, nat_preset, path, plan,
+    Access, Gateway, Host, Interface, Ipv6, LabStep, Lan, Place, Plan, Router, Topology, build, nat_preset, path, plan,
     with_kernel_routers,
 };
+use std::net::IpAddr;
 use std::num::NonZeroU64;
 
 fn dsl() -> Access {
@@ -16,7 +17,7 @@ fn dsl() -> Access {
 }
 
 fn host(name: &str, behind: Option<&str>) -> Host {
-    Host { name: name.into(), behind: behind.map(Into::into), link: Access::default() }
+    Host::new(name, behind, Access::default())
 }
 
 fn router(name: &str, nat: bool) -> Router {
@@ -43,7 +44,7 @@ fn mistakes_are_named() {
     let mut lost = topology();
     lost.hosts.push(host("dave", Some("hoem")));
     let mut jumpy = topology();
-    jumpy.hosts[2].link.down.jitter = Jitter::Uniform { ns: 1 };
+    jumpy.hosts[2].interfaces[0].link.down.jitter = Jitter::Uniform { ns: 1 };
     let mut crowded = topology();
     crowded.hosts.extend((0..245).map(|n| host(&format!("h{n}"), Some("home"))));
     let errors: Vec<String> =
@@ -60,7 +61,7 @@ fn mistakes_are_named() {
 fn paths_add_up() {
     let mut topology = topology();
     let loss = Loss::Bernoulli(Probability::from_ppb(10_000_000).unwrap());
-    topology.hosts[0].link.up.loss = loss.clone();
+    topology.hosts[0].interfaces[0].link.up.loss = loss.clone();
     topology.routers[0].uplink.up.loss = loss;
     let up = path(&topology, "bob", "alice").unwrap();
     assert_eq!(up.links.len(), 3);
@@ -212,11 +213,6 @@ fn a_renumbered_router_gets_addresses_that_nobody_has() {
         let gateway = nat_preset(name).unwrap();
         Router { behind: behind.map(Into::into), ..Router::new(name, gateway, Access::default()) }
     };
-    let host = |name: &str, behind: Option<&str>| Host {
-        name: name.into(),
-        behind: behind.map(Into::into),
-        link: Access::default(),
-    };
     let routers = vec![nat("cgnat", None), nat("fritzbox", None), nat("home", Some("cgnat")), nat("no-nat", None)];
     let hosts = vec![host("a", Some("home")), host("b", Some("cgnat")), host("c", None)];
     let first = plan(&Topology { routers, hosts }).unwrap().addresses;
@@ -234,4 +230,139 @@ fn a_renumbered_router_gets_addresses_that_nobody_has() {
         assert!(outside.iter().filter(is_v6).eq(old), "the prefix stays");
     }
     assert_eq!((addresses.renumber("no-nat"), addresses.renumber("nobody")), (None, None));
+}
+
+/// A phone at home and at a carrier, with something before and after it.
+fn phone(mobile_first: bool) -> Host {
+    let interface = |name: &str, behind: &str, up| Interface {
+        name: name.into(),
+        behind: Some(behind.into()),
+        link: Access::default(),
+        up,
+    };
+    Host {
+        name: "phone".into(),
+        interfaces: vec![interface("wifi", "home", !mobile_first), interface("mobile", "office", true)],
+    }
+}
+
+#[test]
+fn a_host_with_two_interfaces_has_two_of_everything() {
+    let mut topology = topology();
+    topology.hosts.insert(1, phone(false));
+    let plan = plan(&topology).unwrap();
+    let interface = |name| plan.addresses.interface("phone", name).to_vec();
+    assert_eq!(plan.addresses.hosts["phone"], interface("wifi"), "it is known by the one it uses at first");
+    assert_eq!(interface("wifi")[0].to_string(), "192.168.1.11");
+    assert_eq!((interface("mobile").len(), plan.addresses.interface("phone", "wlan").len()), (2, 0));
+    assert_eq!(plan.addresses.interface("bob", "net0"), plan.addresses.hosts["bob"]);
+    let described = plan.steps.iter().filter_map(|step| match step {
+        LabStep::AddHost { name, resolvers } if name == "phone" => Some(format!("{name} asks {resolvers:?}")),
+        LabStep::AddInterface { host, place, name, addresses, rank, up, link, .. } if host == "phone" => {
+            Some(format!("{name} at {place:?}, {link}: {addresses:?} rank {rank:?} up {up}"))
+        }
+        LabStep::AddLink { name, from, to, .. } if name.link.starts_with("phone") => {
+            Some(format!("{name}: {from:?} to {to:?}"))
+        }
+        LabStep::AddRoute { at, to, via } if via.link.starts_with("phone") => {
+            Some(format!("{at:?}: {} via {via}", to.unwrap().addr()))
+        }
+        _ => None,
+    });
+    insta::assert_debug_snapshot!(described.collect::<Vec<_>>());
+    topology.hosts[1] = phone(true);
+    let other = netsim_topology::plan(&topology).unwrap().addresses;
+    assert_eq!(other.hosts["phone"], other.interface("phone", "mobile"), "the preferred one is down");
+    assert_eq!(path(&topology, "phone", "carol").unwrap().links.len(), 2, "neighbours then");
+    assert_eq!(topology.link_names()[3..5], ["phone.wifi.link", "phone.mobile.link"]);
+    assert!(topology.access_mut("phone.mobile.link").is_some() && topology.access_mut("phone.link").is_none());
+}
+
+/// Otherwise nothing could be compared with what was measured before.
+#[test]
+fn a_further_interface_changes_nobody_elses_numbers() {
+    let mut topology = topology();
+    let mut alone = phone(false);
+    alone.interfaces.truncate(1);
+    topology.hosts.insert(1, alone);
+    let one = plan(&topology).unwrap();
+    topology.hosts[1] = phone(false);
+    let two = plan(&topology).unwrap();
+    for (host, addresses) in &one.addresses.hosts {
+        assert_eq!(two.addresses.hosts[host], *addresses, "{host}");
+    }
+    assert_eq!(one.addresses.routers, two.addresses.routers);
+    let links = |plan: &Plan| -> Vec<String> {
+        let links = build(&plan.steps, Fabric::<()>::new(1)).links;
+        links.into_iter().map(|(name, _)| name.to_string()).filter(|name| !name.contains("servers")).collect()
+    };
+    let rename = |name: String| name.replace("phone.link", "phone.wifi.link");
+    let before: Vec<String> = links(&one).into_iter().map(rename).collect();
+    assert_eq!(links(&two)[..before.len()], before);
+}
+
+#[test]
+fn a_renumbered_host_gets_addresses_that_nobody_has() {
+    let mut topology = topology();
+    topology.hosts.push(phone(false));
+    let first = plan(&topology).unwrap().addresses;
+    let mut addresses = first;
+    for (host, interface) in
+        [("bob", "net0"), ("phone", "wifi"), ("phone", "mobile"), ("alice", "net0"), ("bob", "net0")]
+    {
+        let before = addresses.clone();
+        let new = addresses.renumber_host(host, interface).unwrap();
+        assert_eq!(new, addresses.interface(host, interface));
+        let old = before.interface(host, interface);
+        assert_eq!(new.len(), old.len());
+        let taken: Vec<&IpAddr> = before.hosts.values().chain(before.interfaces["phone"].values()).flatten().collect();
+        for (new, old) in new.iter().zip(old) {
+            assert!(!taken.contains(&new), "{new} of {taken:?}");
+            let net = |addr: &IpAddr| addr.to_string().rsplit_once(['.', ':']).unwrap().0.to_owned();
+            assert_eq!((new.is_ipv4(), net(new)), (old.is_ipv4(), net(old)));
+        }
+    }
+    assert_eq!(addresses.hosts["phone"], addresses.interface("phone", "wifi"), "it is known by the new one");
+    assert_eq!((addresses.renumber_host("phone", "lan"), addresses.renumber_host("home", "net0")), (None, None));
+}
+
+#[test]
+fn mistakes_in_interfaces_are_named() {
+    let named = |name: &str| {
+        let mut host = phone(false);
+        host.interfaces[1].name = name.into();
+        host
+    };
+    let mut nothing_up = phone(true);
+    nothing_up.interfaces[1].up = false;
+    let mut lost = phone(false);
+    lost.interfaces[1].behind = Some("carrier".into());
+    let twin = host("phone.wifi", None);
+    let rows = [
+        vec![named("wifi")],
+        vec![named("mobile data")],
+        vec![named("a-name-too-long!")],
+        vec![named("lo")],
+        vec![nothing_up],
+        vec![lost],
+        vec![phone(false), twin],
+    ];
+    let error = |hosts: &Vec<Host>| {
+        let mut topology = topology();
+        topology.hosts.extend(hosts.clone());
+        plan(&topology).unwrap_err().to_string()
+    };
+    insta::assert_snapshot!(rows.iter().map(error).collect::<Vec<_>>().join("\n"));
+}
+
+/// Scenarios are hashed by how they read: a host with one interface reads as hosts did before there were several.
+#[test]
+fn a_host_with_one_interface_reads_as_one() {
+    let text = format!("{:?}", host("a", Some("home")));
+    assert!(text.starts_with("Host { name: \"a\", behind: Some(\"home\"), link: Access { up: LinkConfig {"), "{text}");
+    let mut named = host("a", None);
+    named.interfaces[0].name = "wifi".into();
+    for text in [format!("{named:?}"), format!("{:?}", phone(false))] {
+        assert!(text.contains("interfaces: [Interface { name: \"wifi\""), "{text}");
+    }
 }

@@ -10,10 +10,7 @@ fn presets_are_what_they_were() {
     let rows = LINK_PRESETS.iter().map(|preset| {
         let access = preset.access();
         assert_eq!(Some(&access), link_preset(preset.name).as_ref(), "the same every time");
-        let hosts = vec![
-            Host { name: "a".into(), behind: None, link: access },
-            Host { name: "b".into(), behind: None, link: Access::default() },
-        ];
+        let hosts = vec![Host::new("a", None, access), Host::new("b", None, Access::default())];
         let topology = Topology { routers: Vec::new(), hosts };
         plan(&topology).unwrap();
         let way = |from, to| {

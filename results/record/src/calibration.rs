@@ -112,6 +112,9 @@ pub struct PathCheck {
     pub loss: LossCheck,
     /// Rate by packet train; absent where no link of the path has a rate.
     pub rate: Option<RateCheck>,
+    /// The largest packet that comes through; absent in records from before it was measured.
+    #[serde(default)]
+    pub mtu: Option<MtuCheck>,
     /// Probes that arrived after a later one.
     pub reordered: u64,
     /// Probes that arrived more than once.
@@ -188,6 +191,15 @@ pub struct RateCheck {
     /// How far losses and jitter behind the bottleneck may move the result, in thousandths.
     #[serde(default)]
     pub slack_permille: u32,
+}
+
+/// The largest packet that comes through, in bytes of IP.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MtuCheck {
+    /// Smallest MTU of the path.
+    pub asked: u32,
+    /// What came through and was not exceeded.
+    pub got: u32,
 }
 
 /// What the emulator saw of itself during the run.

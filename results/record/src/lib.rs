@@ -17,7 +17,7 @@ pub mod text;
 
 pub use calibration::{
     Calibration, DelayCheck, DelayQuantile, Dependence, Fidelity, Hairpinned, LatenessBucket, LinkReport, LossCheck,
-    NatBehaviour, NatCheck, PathCheck, RateCheck, Tolerance,
+    MtuCheck, NatBehaviour, NatCheck, PathCheck, RateCheck, Tolerance,
 };
 pub use cross::{CrossKind, CrossReport};
 pub use exit::Exit;

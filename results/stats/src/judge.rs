@@ -2,8 +2,8 @@
 
 use crate::{Interval, Z_999, wilson};
 use longhaul_record::{
-    Calibration, CrossKind, CrossReport, DelayCheck, Fidelity, LossCheck, NatBehaviour, NatCheck, PathCheck, Tolerance,
-    Unit, text,
+    Calibration, CrossKind, CrossReport, DelayCheck, Fidelity, LossCheck, MtuCheck, NatBehaviour, NatCheck, PathCheck,
+    Tolerance, Unit, text,
 };
 use std::fmt;
 
@@ -71,6 +71,15 @@ pub enum Deviation {
         p99_ns: u64,
         /// What is allowed.
         allowed_ns: u64,
+    },
+    /// Larger packets than the path's MTU come through, or only smaller ones.
+    Mtu {
+        /// From where to where.
+        path: String,
+        /// What was asked, in bytes of IP.
+        asked: u32,
+        /// What was measured.
+        got: u32,
     },
     /// The emulator's loop stood still for too long.
     Gap {
@@ -177,6 +186,11 @@ fn judge_path(check: &PathCheck, tolerance: &Tolerance, found: &mut Vec<Deviatio
             found.push(Deviation::Rate { path: path.clone(), asked_bps: rate.asked_bps, got_bps: rate.got_bps });
         }
     }
+    if let Some(MtuCheck { asked, got }) = check.mtu
+        && asked != got
+    {
+        found.push(Deviation::Mtu { path: path.clone(), asked, got });
+    }
     if check.reordered > 0 && !check.reorder_asked {
         found.push(Deviation::Reordered { path: path.clone(), probes: check.reordered });
     }
@@ -251,6 +265,9 @@ impl fmt::Display for Deviation {
                 text::nanoseconds(*p99_ns),
                 text::nanoseconds(*allowed_ns)
             ),
+            Deviation::Mtu { path, asked, got } => {
+                write!(f, "{path}: asked for an MTU of {asked} bytes, measured {got}")
+            }
             Deviation::Gap { longest_ns, allowed_ns } => write!(
                 f,
                 "the emulator stood still for {}; {} is allowed",
@@ -353,6 +370,7 @@ mod tests {
         check(|p, _| p.rate = None, &[]);
         check(|_, f| f.lateness_p99_ns = 2_000_000, &[]);
         check(|_, f| f.longest_gap_ns = 100_000_000, &[]);
+        check(|p, _| p.mtu = Some(MtuCheck { asked: 1280, got: 1280 }), &[]);
         check(|_, f| f.backlog_share = 0.05, &[]);
         check(|_, f| f.unintended_drops = [("device queue".into(), 0)].into(), &[]);
     }
@@ -423,6 +441,8 @@ mod tests {
             &["the emulator released packets 5 ms late at the 99th percentile; 2 ms is allowed"],
         );
         check(|_, f| f.longest_gap_ns = 250_000_000, &["the emulator stood still for 250 ms; 100 ms is allowed"]);
+        let said = "alice → bob: asked for an MTU of 1280 bytes, measured 1500";
+        check(|p, _| p.mtu = Some(MtuCheck { asked: 1280, got: 1500 }), &[said]);
         let said = "the emulator was the bottleneck: packets waited for it 83 % of the time; 5 % is allowed";
         check(|_, f| f.backlog_share = 0.831, &[said]);
         check(

@@ -1,12 +1,12 @@
 //! What happens to the network, in words.
 
 use super::size_words;
-use crate::timeline::access_mut;
 use longhaul_record::text;
 use netsim_fabric::{
-    Discipline, Jitter, Limit, LinkConfig, LinkState, Loss, Mtu, Outage, Oversize, Probability, Queue, Rate, Reorder,
+    Discipline, Jitter, Limit, LinkConfig, LinkState, Loss, Manner, Mtu, Outage, Oversize, Probability, Queue, Rate,
+    Reorder,
 };
-use netsim_topology::{Change, Direction, Event, Topology};
+use netsim_topology::{Change, Direction, Event, Host, Topology};
 use std::fmt::Write;
 
 /// The events as sentences, each with its time.
@@ -16,7 +16,7 @@ pub(super) fn timeline_words(topology: &Topology, timeline: &[Event]) -> Vec<Str
     for Event { at_ns, change } in timeline {
         let what = match change {
             Change::Link { name, config } => {
-                let Some(access) = access_mut(&mut network, &name.link) else { continue };
+                let Some(access) = network.access_mut(&name.link) else { continue };
                 let (before, way) = match name.direction {
                     Direction::Up => (&mut access.up, "up"),
                     Direction::Down => (&mut access.down, "down"),
@@ -28,10 +28,31 @@ pub(super) fn timeline_words(topology: &Topology, timeline: &[Event]) -> Vec<Str
             }
             Change::Reboot { router } => format!("{router} starts anew and forgets its mappings"),
             Change::Renumber { router, .. } => format!("{router} gets other addresses and forgets its mappings"),
+            Change::Interface { host, interface, up } => switch_words(&mut network, host, interface, *up),
+            Change::Readdress { host, addresses, .. } => {
+                let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                format!("{host} loses its address and gets {}", addresses.join(" and "))
+            }
         };
         sentences.push(format!("At {}, {what}.", text::nanoseconds(*at_ns)));
     }
     sentences
+}
+
+/// An interface goes up or down, and the host goes on by the one that it prefers of those left.
+fn switch_words(network: &mut Topology, host: &str, name: &str, up: bool) -> String {
+    let Some(host) = network.hosts.iter_mut().find(|other| other.name == host) else { return String::new() };
+    let used = |host: &Host| host.interfaces.iter().find(|own| own.up).map(|own| own.name.clone());
+    let before = used(host);
+    for interface in host.interfaces.iter_mut().filter(|own| own.name == name) {
+        interface.up = up;
+    }
+    let words = format!("{} {} {name}", host.name, if up { "gets" } else { "loses" });
+    match used(host) {
+        after if after == before => words,
+        Some(after) => format!("{words} and goes on by {after}"),
+        None => format!("{words} and is cut off"),
+    }
 }
 
 /// What a direction does that it did not before.
@@ -42,6 +63,7 @@ fn change_words(before: &LinkConfig, after: &LinkConfig) -> String {
             words.push(word);
         }
     };
+    differs(before.manner == after.manner, manner_words(after.manner).into());
     differs(before.delay_ns == after.delay_ns, format!("{} of delay", text::nanoseconds(after.delay_ns)));
     differs(before.jitter == after.jitter, jitter_words(&after.jitter));
     differs(before.loss == after.loss, loss_words(&after.loss));
@@ -67,6 +89,9 @@ fn change_words(before: &LinkConfig, after: &LinkConfig) -> String {
 /// What a direction does beside delay, jitter, loss, rate and the limit of its queue.
 pub(super) fn oddities(config: &LinkConfig) -> Vec<String> {
     let mut words = Vec::new();
+    if config.manner == Manner::Netem {
+        words.push(manner_words(config.manner).into());
+    }
     if let Loss::GilbertElliott { .. } = config.loss {
         words.push("losses in bursts".into());
     }
@@ -88,6 +113,13 @@ pub(super) fn oddities(config: &LinkConfig) -> Vec<String> {
 
 fn share(probability: Probability) -> String {
     text::trimmed(text::percent(f64::from(probability.ppb()) / 1e9))
+}
+
+fn manner_words(manner: Manner) -> &'static str {
+    match manner {
+        Manner::Wire => "a wire's rules",
+        Manner::Netem => "netem's rules",
+    }
 }
 
 fn jitter_words(jitter: &Jitter) -> String {

@@ -1,6 +1,7 @@
-//! What can be asked of routers while the network runs: mappings, reboots, other addresses.
+//! What can be asked of routers and hosts while the network runs: mappings, reboots, other addresses, interfaces.
 
 use super::{Fabric, NodeId};
+use crate::link::LinkId;
 use crate::nat::{MapError, MappingEvent, MappingInfo};
 use crate::packet::{Body, Endpoint, Proto};
 use crate::prefix::Prefix;
@@ -82,16 +83,49 @@ impl<B: Body> Fabric<B> {
     pub(super) fn change_addresses(&mut self, now: Time, router: NodeId, outside: Vec<IpAddr>) -> Vec<IpAddr> {
         let Some(state) = self.router(router) else { return Vec::new() };
         let old = state.renumber(now, outside.clone());
-        let mut upstream = state.upstream();
-        while let Some(next) = upstream.and_then(|node| self.router(node)) {
-            let links: Vec<_> = old.iter().filter_map(|addr| next.remove_route(Prefix::host(*addr))).collect();
-            // Behind the first router that translates, nobody knows the address.
-            let Some(&link) = links.first() else { break };
-            for addr in &outside {
-                next.add_route(Prefix::host(*addr), link);
-            }
-            upstream = next.upstream();
-        }
+        let upstream = state.upstream();
+        self.reroute(upstream, &old, &outside);
         old
+    }
+
+    /// Takes a host's interface up or down, until the next [`Fabric::restart`]. While it is down, what gets there is
+    /// dropped ([`Cause::InterfaceDown`](crate::Cause::InterfaceDown)), and what is sent from there does not count as sent.
+    pub fn set_interface(&mut self, host: NodeId, up: bool) {
+        if let Some(super::Node::Host(host)) = self.nodes.get_mut(host.index()) {
+            host.up = up;
+        }
+    }
+
+    /// The host that `link` leads to from its router has these addresses from now on: the router and those above it that
+    /// know it learn the way. What NATs have translated for the old ones stays until it times out, and leads nowhere.
+    /// [`Fabric::restart`] brings the first ones back.
+    pub fn readdress(&mut self, link: LinkId, addresses: &[IpAddr]) {
+        let old = self.change_route(link, addresses);
+        self.readdressed.entry(link).or_insert(old);
+    }
+
+    pub(super) fn change_route(&mut self, link: LinkId, addresses: &[IpAddr]) -> Vec<IpAddr> {
+        let at = self.starts[link.index()];
+        let old = self.router(at).map(|router| router.hosts_at(link)).unwrap_or_default();
+        self.reroute(Some(at), &old, addresses);
+        old
+    }
+
+    /// What was at `old` is at `new`: `at` and the routers above it that know about it change their routes.
+    fn reroute(&mut self, at: Option<NodeId>, old: &[IpAddr], new: &[IpAddr]) {
+        // A router may know the way to one family and not to the other.
+        for v6 in [false, true] {
+            let [old, new] = [old, new].map(|all| all.iter().filter(move |addr| addr.is_ipv6() == v6));
+            let mut at = at;
+            while let Some(router) = at.and_then(|node| self.router(node)) {
+                let links: Vec<_> = old.clone().filter_map(|addr| router.remove_route(Prefix::host(*addr))).collect();
+                // Behind the first router that translates, nobody knows the address.
+                let Some(&link) = links.first() else { break };
+                for addr in new.clone() {
+                    router.add_route(Prefix::host(*addr), link);
+                }
+                at = router.upstream();
+            }
+        }
     }
 }

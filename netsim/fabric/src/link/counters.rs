@@ -13,6 +13,8 @@ pub enum Cause {
     Aqm,
     /// The link was down.
     LinkDown,
+    /// The interface it reached was down.
+    InterfaceDown,
     /// The packet was larger than the link's MTU; the router in front was told.
     TooBig,
     /// The packet was larger than the link's MTU; nobody was told.
@@ -47,6 +49,7 @@ impl Cause {
             Cause::QueueFull => "queue_full",
             Cause::Aqm => "aqm",
             Cause::LinkDown => "link_down",
+            Cause::InterfaceDown => "interface_down",
             Cause::TooBig => "too_big",
             Cause::BlackHole => "black_hole",
             Cause::NoRoute => "no_route",
@@ -84,6 +87,8 @@ pub struct LinkCounters {
     pub aqm: u64,
     /// Packets dropped because the link was down.
     pub down: u64,
+    /// Packets that got to the far end when the host's interface there was down.
+    pub interface_down: u64,
     /// Packets larger than the MTU of which the router in front was told.
     pub too_big: u64,
     /// Packets larger than the MTU of which nobody was told.
@@ -116,12 +121,13 @@ pub(super) enum Decision {
 
 impl LinkCounters {
     /// Packets dropped, by cause; causes that did not occur are there with 0.
-    pub fn by_cause(&self) -> [(Cause, u64); 6] {
+    pub fn by_cause(&self) -> [(Cause, u64); 7] {
         [
             (Cause::Loss, self.lost),
             (Cause::QueueFull, self.queue_full),
             (Cause::Aqm, self.aqm),
             (Cause::LinkDown, self.down),
+            (Cause::InterfaceDown, self.interface_down),
             (Cause::TooBig, self.too_big),
             (Cause::BlackHole, self.black_hole),
         ]

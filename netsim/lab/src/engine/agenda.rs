@@ -1,6 +1,7 @@
 //! What is to be done to the network at given moments after its start.
 
 use super::pool::Buffer;
+use crate::interface::Errand;
 use crate::nftables::KernelRouter;
 use netsim_fabric::{Fabric, LinkConfig, LinkId, NodeId, Time};
 use std::collections::BTreeMap;
@@ -14,6 +15,8 @@ pub(crate) enum Act {
     Reboot(NodeId),
     Renumber(NodeId, Vec<IpAddr>),
     RebootKernel(Arc<KernelRouter>),
+    SetInterface(NodeId, bool, Errand),
+    Readdress(LinkId, Vec<IpAddr>, Errand),
 }
 
 /// Things to do, in order of time.
@@ -60,6 +63,14 @@ impl Agenda {
             Act::Renumber(router, outside) => fabric.renumber(at, router, outside),
             // It was done once already when the network came up, so there is nothing that could forbid it.
             Act::RebootKernel(router) => drop(router.flush()),
+            Act::SetInterface(host, up, errand) => {
+                fabric.set_interface(host, up);
+                errand.run();
+            }
+            Act::Readdress(link, addresses, errand) => {
+                fabric.readdress(link, &addresses);
+                errand.run();
+            }
         }
     }
 }

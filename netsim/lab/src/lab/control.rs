@@ -2,6 +2,7 @@
 
 use super::{Lab, LabError, LinkEngine};
 use crate::engine::{Act, Handle};
+use crate::interface::{Interface, Stuck, Turn};
 use netsim_fabric::{Endpoint, MapError, MappingInfo, NodeId, Proto};
 use netsim_topology::{Change, Event, LinkName, Place};
 use std::sync::Arc;
@@ -17,19 +18,47 @@ impl Lab {
     pub fn play(&self, seed: u64, timeline: &[Event]) -> Result<(), LabError> {
         let acts: Result<Vec<(u64, Act)>, LabError> =
             timeline.iter().map(|event| Ok((event.at_ns, self.act(&event.change)?))).collect();
+        let acts = acts?;
+        self.restore_interfaces(seed)?;
         for host in self.hosts.values() {
             host.forget_drops()?;
         }
         for (name, router) in &self.kernels {
             router.restart().map_err(|source| LabError::Counters { host: name.clone(), source })?;
         }
-        Ok(self.engine.handle().restart(seed, acts?)?)
+        Ok(self.engine.handle().restart(seed, acts)?)
+    }
+
+    /// Brings the hosts' interfaces back to what they were at first.
+    fn restore_interfaces(&self, seed: u64) -> Result<(), LabError> {
+        // Nothing that is still planned may happen after they are.
+        self.engine.handle().restart(seed, Vec::new())?;
+        // What became of changes that nobody will look at does not matter, if only they can be undone.
+        drop(self.operator.report());
+        for interface in self.hosts.values().flat_map(|host| &host.interfaces) {
+            self.operator.errand(interface, Turn::First).run();
+        }
+        self.check_interfaces()
+    }
+
+    /// Waits until the kernel has done what events asked of interfaces, and says what it could not.
+    pub(super) fn check_interfaces(&self) -> Result<(), LabError> {
+        self.operator.report().map_or(Ok(()), |Stuck { interface, source }| {
+            let (host, name) = (interface.host.clone(), interface.name.clone());
+            Err(LabError::Interface { host, name, source })
+        })
     }
 
     /// Lets something happen to the network now. It stays until the next restart.
     pub fn change(&self, change: &Change) -> Result<(), LabError> {
         let act = self.act(change)?;
-        Ok(self.engine.handle().act(act)?)
+        self.engine.handle().act(act)?;
+        if matches!(change, Change::Interface { .. } | Change::Readdress { .. }) {
+            // The engine answers when it has acted.
+            self.engine.handle().with(|_, _| ())?;
+            self.check_interfaces()?;
+        }
+        Ok(())
     }
 
     fn act(&self, change: &Change) -> Result<Act, LabError> {
@@ -48,6 +77,30 @@ impl Lab {
                 let node = self.fabric_router(router, "it cannot get other addresses while it runs")?;
                 Act::Renumber(node, outside.clone())
             }
+            Change::Interface { host, interface, up } => {
+                let interface = self.interface(host, interface)?;
+                let turn = if *up { Turn::Up } else { Turn::Down };
+                Act::SetInterface(interface.node, *up, self.operator.errand(interface, turn))
+            }
+            Change::Readdress { host, interface, addresses } => {
+                let interface = self.interface(host, interface)?;
+                if let Some(name) = self.kernels.keys().next() {
+                    let what = "it cannot follow a host to another address while it runs";
+                    return Err(LabError::KernelRouter { name: name.clone(), what });
+                }
+                let errand = self.operator.errand(interface, Turn::Addresses(addresses.clone()));
+                Act::Readdress(interface.link, addresses.clone(), errand)
+            }
+        })
+    }
+
+    fn interface(&self, host: &str, name: &str) -> Result<&Arc<Interface>, LabError> {
+        let host = self.host(host)?;
+        let found = host.interfaces.iter().find(|interface| interface.name == name);
+        found.ok_or_else(|| LabError::NoSuchInterface {
+            host: host.name().to_owned(),
+            name: name.to_owned(),
+            known: host.devices().to_vec(),
         })
     }
 

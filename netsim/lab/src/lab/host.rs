@@ -1,7 +1,8 @@
 //! A simulated machine: where programs run and sockets are made.
 
 use super::LabError;
-use crate::device::{self, DEVICE};
+use crate::device;
+use crate::interface::Interface;
 use crate::netns::NetNs;
 use crate::process::{self, Process, ProcessError, Spec};
 use crate::resolver::Resolver;
@@ -9,17 +10,21 @@ use netsim_fabric::NodeId;
 use nix::errno::Errno;
 use std::io;
 use std::net::{IpAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A simulated machine: a network namespace with one device.
+/// A simulated machine: a network namespace, mostly with one device.
 #[derive(Debug)]
 pub struct Host {
     name: String,
     node: NodeId,
-    namespace: NetNs,
+    namespace: Arc<NetNs>,
     addresses: Vec<IpAddr>,
     resolver: Resolver,
-    /// Drops of the device before the counters were last set to 0.
+    devices: Vec<String>,
+    /// In order of creation: first the one that is used at first.
+    pub(super) interfaces: Vec<Arc<Interface>>,
+    /// Drops of the devices before the counters were last set to 0.
     drops_before: AtomicU64,
 }
 
@@ -34,7 +39,10 @@ impl Host {
         let resolver =
             Resolver::new(resolvers).map_err(|source| LabError::Resolver { host: name.to_owned(), source })?;
         let drops_before = AtomicU64::new(0);
-        Ok(Host { name: name.to_owned(), node, namespace, addresses: addresses.to_vec(), resolver, drops_before })
+        let namespace = Arc::new(namespace);
+        let (name, addresses) = (name.to_owned(), addresses.to_vec());
+        let (devices, interfaces) = (Vec::new(), Vec::new());
+        Ok(Host { name, node, namespace, addresses, resolver, devices, interfaces, drops_before })
     }
 
     /// The host's name.
@@ -42,12 +50,21 @@ impl Host {
         &self.name
     }
 
-    /// The host's place in [`crate::Snapshot`]'s lists.
+    pub(super) fn add_device(&mut self, name: &str) {
+        self.devices.push(name.to_owned());
+    }
+
+    /// The names of its network devices, first the one that is used at first.
+    pub fn devices(&self) -> &[String] {
+        &self.devices
+    }
+
+    /// The place in [`Snapshot`](crate::Snapshot)'s lists of the interface that is used at first.
     pub fn index(&self) -> usize {
         self.node.index()
     }
 
-    /// The host's own addresses, IPv4 first.
+    /// The host's own addresses at first, IPv4 first: of the interface that is used then.
     pub fn addresses(&self) -> &[IpAddr] {
         &self.addresses
     }
@@ -61,7 +78,7 @@ impl Host {
         &self.resolver
     }
 
-    pub(crate) fn namespace(&self) -> &NetNs {
+    pub(crate) fn namespace(&self) -> &Arc<NetNs> {
         &self.namespace
     }
 
@@ -100,6 +117,7 @@ impl Host {
 
     fn total_device_drops(&self) -> Result<u64, LabError> {
         let failed = |source| LabError::Counters { host: self.name.clone(), source };
-        self.run(|| device::device_drops(DEVICE)).map_err(failed)?.map_err(failed)
+        let drops = || self.devices.iter().map(|name| device::device_drops(name)).sum::<io::Result<u64>>();
+        self.run(drops).map_err(failed)?.map_err(failed)
     }
 }

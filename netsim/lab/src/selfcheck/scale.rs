@@ -74,11 +74,7 @@ pub fn scale(hosts: usize) -> Result<ScalePoint, SelfCheckError> {
 fn topology(hosts: usize) -> Topology {
     let routers = hosts.div_ceil(HOSTS_PER_ROUTER);
     let router = |n| Router::new(&format!("r{n}"), Gateway::OPEN, Access::default());
-    let host = |n: usize| Host {
-        name: format!("h{n}"),
-        behind: Some(format!("r{}", n / HOSTS_PER_ROUTER)),
-        link: Access::default(),
-    };
+    let host = |n: usize| Host::new(&format!("h{n}"), Some(&format!("r{}", n / HOSTS_PER_ROUTER)), Access::default());
     Topology { routers: (0..routers).map(router).collect(), hosts: (0..hosts).map(host).collect() }
 }
 

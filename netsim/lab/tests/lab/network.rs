@@ -1,13 +1,15 @@
 //! What packets meet.
 
-use crate::host;
-use longhaul_record::{Calibration, PathCheck, Tolerance};
+use crate::{STALL, host};
+use longhaul_record::{Calibration, MtuCheck, PathCheck, Tolerance};
 use longhaul_stats::Deviation;
 use netsim_fabric::{
-    Jitter, LinkConfig, LinkState, Loss, NatConfig, Outage, Probability, Proto, Queue, Rate, Reorder, Shift,
+    Jitter, LinkConfig, LinkState, Loss, Mtu, NatConfig, Outage, Oversize, Probability, Proto, Queue, Rate, Reorder,
+    Shift,
 };
 use netsim_lab::{Lab, calibrate, calibrate_access};
 use netsim_topology::{Access, Change, Direction, Event, Gateway, LinkName, Plan, Router, Topology, plan};
+use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::num::NonZeroU64;
@@ -15,9 +17,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const MS: u64 = 1_000_000;
-
-/// Longer than a busy machine keeps a thread that wants to run from running.
-const STALL: Duration = Duration::from_secs(1);
 
 /// Two public hosts; `link` lies in front of the first, in both directions.
 pub(crate) fn pair(link: LinkConfig) -> Topology {
@@ -68,6 +67,15 @@ pub(crate) fn delays_are_what_was_asked() {
         // Never early, however busy the machine is. Late by what that costs: how much is for the self check to say, here
         // it only must not be a wrong unit.
         assert!(got >= asked && got < asked + STALL, "asked {asked:?}, got {got:?}");
+    }
+}
+
+/// Waits for what the emulator does in its own time.
+pub(crate) fn eventually(holds: impl Fn() -> bool) {
+    let until = netsim_lab::now() + 10_000 * MS;
+    while !holds() {
+        assert!(netsim_lab::now() < until, "not within 10 s");
+        std::thread::yield_now();
     }
 }
 
@@ -223,13 +231,43 @@ pub(crate) fn calibration_sees_a_wrong_network() {
     assert!(there.loss.asked_ppb == 0 && there.loss.lost > 0, "{}", asked_and_got(&there));
 }
 
+/// Both ways to be too large, and a network that is not what was asked. Programs that come after learn nothing of it.
+pub(crate) fn calibration_finds_the_largest_packet() {
+    let link = |bytes, oversize| LinkConfig {
+        mtu: Some(Mtu { bytes, oversize }),
+        loss: loss(10),
+        rate: rate(20),
+        queue: Queue::drop_tail(200_000),
+        ..LinkConfig::default()
+    };
+    for oversize in [Oversize::TooBig, Oversize::BlackHole] {
+        let topology = pair(link(1280, oversize));
+        let (_, lab) = up(&topology, 3);
+        let paths = calibrate(&lab, &topology, "a", "b").unwrap();
+        assert_eq!(paths.each_ref().map(|path| path.mtu), [Some(MtuCheck { asked: 1280, got: 1280 }); 2]);
+        // The train's packets are smaller than usual here.
+        assert!(paths.iter().all(|path| path.rate.as_ref().is_some_and(|rate| rate.got_bps > 0)), "{paths:?}");
+        for asked in [1000, 1500] {
+            let wrong = calibrate(&lab, &pair(link(asked, oversize)), "a", "b").unwrap();
+            assert_eq!(wrong.map(|path| path.mtu), [Some(MtuCheck { asked, got: 1280 }); 2]);
+        }
+        let socket = lab.host("a").unwrap().udp().unwrap();
+        let to = lab.host("b").unwrap().udp().unwrap().local_addr().unwrap();
+        socket.connect(to).unwrap();
+        assert_eq!(getsockopt(&socket, sockopt::IpMtu).unwrap(), 1500);
+    }
+}
+
 pub(crate) fn a_stalled_emulator_is_noticed() {
     let (_, lab) = up(&pair(LinkConfig::default()), 1);
     round_trip(&lab);
-    lab.stall(300 * MS).unwrap();
+    lab.stall(1000 * MS).unwrap();
     let fidelity = lab.fidelity(&lab.snapshot().unwrap()).unwrap();
-    assert!(fidelity.longest_gap_ns >= 300 * MS, "{fidelity:?}");
+    assert!(fidelity.longest_gap_ns >= 1000 * MS, "{fidelity:?}");
     assert!(fidelity.gaps >= 1);
+    // By which a run is untrusted.
+    let deviations = longhaul_stats::judge(&Calibration::default(), &fidelity, &Tolerance::default());
+    assert!(deviations.iter().any(|deviation| matches!(deviation, Deviation::Gap { .. })), "{deviations:?}");
 }
 
 /// More than one thread can carry, however fast the machine is: there are more senders.
@@ -292,6 +330,8 @@ pub(crate) fn links_change_at_their_time() {
     let lost = LinkConfig { state: LinkState::Down(Outage::Drop), ..LinkConfig::default() };
     lab.change(&change(0, lost).change).unwrap();
     a.send(b"lost").unwrap();
+    // What the emulator has not read yet would meet the link as it is after the start.
+    eventually(|| lab.snapshot().unwrap().links[0].down == 1);
     lab.restart(1).unwrap();
     a.send(b"late").unwrap();
     let mut buffer = [0; 8];
@@ -319,7 +359,7 @@ pub(crate) fn ports_are_mapped_until_a_reboot() {
 pub(crate) fn losses_hit_segments_not_super_packets() {
     let (_, lab) = up(&pair(LinkConfig { loss: loss(20), ..LinkConfig::default() }), 6);
     let (a, b): (UdpSocket, UdpSocket) = (lab.host("a").unwrap().udp().unwrap(), lab.host("b").unwrap().udp().unwrap());
-    nix::sys::socket::setsockopt(&a, nix::sys::socket::sockopt::UdpGsoSegment, &1000).unwrap();
+    setsockopt(&a, sockopt::UdpGsoSegment, &1000).unwrap();
     b.set_read_timeout(Some(STALL)).unwrap();
     let bytes = pattern(40_000);
     a.send_to(&bytes, b.local_addr().unwrap()).unwrap();

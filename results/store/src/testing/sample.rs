@@ -3,8 +3,8 @@
 
 use longhaul_record::{
     Calibration, CommitDetail, CrossKind, CrossReport, DelayCheck, ExitState, Fidelity, HostDetail, LatenessBucket,
-    LinkReport, LossCheck, Outcome, PathCheck, ProcessReport, RateCheck, Role, RunRecord, SCHEMA, Sample, Series,
-    SubjectDetail, Tolerance, Trigger,
+    LinkReport, LossCheck, MtuCheck, Outcome, PathCheck, ProcessReport, RateCheck, Role, RunRecord, SCHEMA, Sample,
+    Series, SubjectDetail, Tolerance, Trigger,
 };
 use std::collections::BTreeMap;
 
@@ -305,6 +305,7 @@ fn calibration(network: &Network, serial: u32) -> Calibration {
                 got_bps: asked_bps - asked_bps / 1000,
                 ..RateCheck::default()
             }),
+            mtu: Some(MtuCheck { asked: 1500, got: 1500 }),
             ..PathCheck::default()
         }
     };
