@@ -190,7 +190,6 @@ pub fn modelled(row: &Row) -> Option<String> {
 
 /// Two hosts behind the router, two in public, and whatever else the row's shape has.
 fn topology(row: &Row) -> Topology {
-<<<<<<< HEAD
     let mut routers = vec![Router::new(ROUTER, row.gateway, Access::default())];
     let mut hosts = vec![
         Host::new("a", Some(ROUTER), Access::default()),
@@ -209,12 +208,6 @@ fn topology(row: &Row) -> Topology {
         routers.push(Router::new(CARRIER, carrier, Access::default()));
     }
     Topology { routers, hosts }
-=======
-    let host = |name: &str, behind: Option<&str>| Host::new(name, behind, Access::default());
-    let router = Router::new(ROUTER, row.gateway, Access::default());
-    let hosts = vec![host("a", Some(ROUTER)), host("c", Some(ROUTER)), host("x", None), host("y", None)];
-    Topology { routers: vec![router], hosts }
->>>>>>> main
 }
 
 /// The addresses of all sockets in a family; no address where there is no such host.

@@ -24,13 +24,9 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::OnceLock;
-use std::time::Duration;
 
-<<<<<<< HEAD
-pub(crate) use packet::wire;
-=======
 pub(crate) use address::{connect, disconnect, readdress};
->>>>>>> main
+pub(crate) use packet::wire;
 pub(crate) use pipe::Plumbing;
 pub(crate) use tun::PATH as TUN_PATH;
 
@@ -103,7 +99,7 @@ pub enum DeviceError {
     },
     /// The kernel does not take an address into use.
     #[error(
-        "the kernel still takes in nothing for {address}, {READY_MS} ms after it was told of it; is the machine overloaded?"
+        "the kernel still takes in nothing for {address}, 10 s after it was told of it; is the machine overloaded?"
     )]
     NotReady {
         /// The address.
@@ -270,14 +266,9 @@ fn silent_namespace() -> Result<NetNs, DeviceError> {
 }
 
 /// Talks netlink in the current thread's namespace. A runtime is needed only for these few messages.
-<<<<<<< HEAD
-fn netlink(work: impl AsyncFnOnce(Handle) -> Result<(), DeviceError>) -> Result<(), DeviceError> {
+pub(crate) fn netlink(work: impl AsyncFnOnce(Handle) -> Result<(), DeviceError>) -> Result<(), DeviceError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let runtime = runtime.map_err(DeviceError::Netlink)?;
-=======
-pub(crate) fn netlink(work: impl AsyncFnOnce(Handle) -> Result<(), DeviceError>) -> Result<(), DeviceError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(DeviceError::Netlink)?;
->>>>>>> main
     runtime.block_on(async {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(DeviceError::Netlink)?;
         let driver = tokio::spawn(connection);
@@ -307,95 +298,12 @@ fn quiet_ipv6(device: &str) {
 /// Everything about a new device, in its namespace.
 async fn configure(handle: &Handle, spec: &DeviceSpec<'_>) -> Result<(), DeviceError> {
     let (device, loopback) = (index_of(spec.name)?, index_of("lo")?);
-<<<<<<< HEAD
-    let up = |index| LinkUnspec::new_with_index(index).up();
-    handle.link().set(up(loopback).build()).execute().await.map_err(failed("lo up"))?;
-    let device_up = up(device).mtu(spec.mtu).append_extra_attribute(LinkAttribute::TxQueueLen(QUEUE_LEN)).build();
-    handle.link().set(device_up).execute().await.map_err(failed("device up"))?;
-    for address in spec.addresses {
-        add_address(handle, device, *address).await?;
-    }
-    for address in spec.addresses {
-        ready(*address).await?;
-    }
-    match spec.routes {
-        Routes::Everything => {
-            for everything in
-                [Prefix::new(Ipv4Addr::UNSPECIFIED.into(), 0), Prefix::new(Ipv6Addr::UNSPECIFIED.into(), 0)]
-            {
-                if spec.addresses.iter().any(|address| address.is_ipv4() == everything.addr().is_ipv4()) {
-                    add_route(handle, device, everything).await?;
-                }
-            }
-        }
-        Routes::To(prefixes) => {
-            for prefix in prefixes {
-                add_route(handle, device, *prefix).await?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn host_prefix(address: IpAddr) -> u8 {
-    if address.is_ipv4() { 32 } else { 128 }
-}
-
-async fn add_address(handle: &Handle, device: u32, address: IpAddr) -> Result<(), DeviceError> {
-    let mut add = handle.address().add(device, address, host_prefix(address));
-    // The search for duplicates would find none, but until it has been called off, no program can bind to the address.
-    add.message_mut().header.flags = AddressHeaderFlags::Nodad;
-    add.execute().await.map_err(failed(format!("address {address}")))
-}
-
-/// So long may it take until an address is in use, in milliseconds. Usually it is some microseconds.
-const READY_MS: u64 = 10_000;
-
-/// Waits until packets for an address are taken in. For IPv6 the kernel sees to that later, in a worker (`addrconf_dad_work`),
-/// and until then drops them.
-async fn ready(address: IpAddr) -> Result<(), DeviceError> {
-    let IpAddr::V6(v6) = address else { return Ok(()) };
-    for _ in 0..READY_MS {
-        let routes = fs::read_to_string("/proc/thread-self/net/ipv6_route").map_err(DeviceError::Netlink)?;
-        if routes.lines().any(|route| is_local_route(route, v6)) {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    Err(DeviceError::NotReady { address })
-}
-
-/// Whether a line of `/proc/net/ipv6_route` says that packets for an address are for this machine: "destination length
-/// source length next-hop metric references uses flags device".
-fn is_local_route(route: &str, address: Ipv6Addr) -> bool {
-    const FLAGS: usize = 6;
-    const LOCAL: u32 = 0x8000_0000;
-    let mut fields = route.split_ascii_whitespace();
-    let (destination, length) = (fields.next(), fields.next());
-    let flags = fields.nth(FLAGS).and_then(|flags| u32::from_str_radix(flags, 16).ok()).unwrap_or(0);
-    destination == Some(&*format!("{:032x}", u128::from(address))) && length == Some("80") && flags & LOCAL != 0
-}
-
-async fn add_route(handle: &Handle, device: u32, to: Prefix) -> Result<(), DeviceError> {
-    let what = format!("route to {}/{}", to.addr(), to.len());
-    match to.addr() {
-        IpAddr::V4(addr) => {
-            let route = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(addr, to.len());
-            handle.route().add(route.output_interface(device).build()).execute().await.map_err(failed(what))
-        }
-        IpAddr::V6(addr) => {
-            let route = RouteMessageBuilder::<Ipv6Addr>::new().destination_prefix(addr, to.len());
-            handle.route().add(route.output_interface(device).build()).execute().await.map_err(failed(what))
-        }
-    }
-=======
     let loopback_up = LinkUnspec::new_with_index(loopback).up().build();
     handle.link().set(loopback_up).execute().await.map_err(failed("lo up"))?;
     let queue = LinkAttribute::TxQueueLen(QUEUE_LEN);
     let sizes = LinkUnspec::new_with_index(device).mtu(spec.mtu).append_extra_attribute(queue).build();
     handle.link().set(sizes).execute().await.map_err(failed("device sizes"))?;
     if spec.up { connect(handle, spec.name, spec.addresses, spec.routes).await } else { Ok(()) }
->>>>>>> main
 }
 
 /// Packets the kernel could not hand to the fabric because the ring was full, since the device was made. Must run in
@@ -409,21 +317,4 @@ pub(crate) fn device_drops(name: &str) -> io::Result<u64> {
         .filter_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'))
         .find_map(|fields| fields.split_whitespace().nth(TX_DROP)?.parse().ok())
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no device in /proc/net/dev"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn local_routes_are_told_from_others() {
-        // As Linux 6.18 prints them: the address's own route, and the one that makes the machine take packets in.
-        let routes = [
-            "20010002000000000000000000000002 80 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     net0",
-            "20010002000000000000000000000002 80 00000000000000000000000000000000 00 00000000000000000000000000000000 00000000 00000002 00000000 80200001     net0",
-        ];
-        let address: Ipv6Addr = "2001:2::2".parse().unwrap();
-        assert_eq!(routes.map(|route| is_local_route(route, address)), [false, true]);
-        assert_eq!(routes.map(|route| is_local_route(route, "2001:2::3".parse().unwrap())), [false, false]);
-    }
 }

@@ -138,7 +138,7 @@ impl Field {
 fn without_addresses(plan: &Plan) -> Plan {
     let mut plan = plan.clone();
     for step in &mut plan.steps {
-        if let LabStep::AddHost { addresses, .. } = step {
+        if let LabStep::AddInterface { addresses, .. } = step {
             addresses.clear();
         }
     }

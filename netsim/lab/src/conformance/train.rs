@@ -69,7 +69,6 @@ const PATIENCE_NS: u64 = 3_000_000_000;
 /// What has made no progress for so long has been lost.
 const LOST_NS: u64 = 200_000_000;
 
-<<<<<<< HEAD
 /// Sends a train over a link of that description, in a lab of its own. With `then`, the link becomes that once it has taken
 /// in everything.
 pub(super) fn run(
@@ -79,16 +78,7 @@ pub(super) fn run(
     seed: u64,
     engines: Engines,
 ) -> Result<Outcome, FieldError> {
-    let host = |name: &str, up: LinkConfig| Host {
-        name: name.into(),
-        behind: None,
-        link: Access { up, down: LinkConfig::default() },
-    };
-=======
-/// Sends a train over a link of that description, in a lab of its own.
-pub(super) fn run(link: &LinkConfig, train: Train, seed: u64, engines: Engines) -> Result<Outcome, FieldError> {
     let host = |name: &str, up: LinkConfig| Host::new(name, None, Access { up, down: LinkConfig::default() });
->>>>>>> main
     let topology = Topology { routers: vec![], hosts: vec![host("a", link.clone()), host("b", LinkConfig::default())] };
     let plan = plan(&topology).map_err(|error| std::io::Error::other(error.to_string()))?;
     let lab = Lab::up_with(&plan, seed, engines)?;
