@@ -9,10 +9,10 @@ use netsim_fabric::{
 use netsim_topology::{Change, Direction, Event, Host, Topology};
 use std::fmt::Write;
 
-/// The events as sentences, each with its time.
-pub(super) fn timeline_words(topology: &Topology, timeline: &[Event]) -> Vec<String> {
+/// What happens at which time, in nanoseconds.
+pub(super) fn timeline_words(topology: &Topology, timeline: &[Event]) -> Vec<(u64, String)> {
     let mut network = topology.clone();
-    let mut sentences: Vec<String> = Vec::new();
+    let mut happens = Vec::new();
     for Event { at_ns, change } in timeline {
         let what = match change {
             Change::Link { name, config } => {
@@ -34,9 +34,9 @@ pub(super) fn timeline_words(topology: &Topology, timeline: &[Event]) -> Vec<Str
                 format!("{host} loses its address and gets {}", addresses.join(" and "))
             }
         };
-        sentences.push(format!("At {}, {what}.", text::nanoseconds(*at_ns)));
+        happens.push((*at_ns, what));
     }
-    sentences
+    happens
 }
 
 /// An interface goes up or down, and the host goes on by the one that it prefers of those left.
