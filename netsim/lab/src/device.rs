@@ -126,14 +126,21 @@ pub(crate) enum Device {
     Tun(File),
     /// The packet socket at the far end of a pair of `veth` devices.
     Packet(Box<PacketSocket>),
+    /// The same at an end of a link that the kernel carries.
+    Pipe(Box<PacketSocket>),
 }
 
 impl Device {
+    /// Whether several packets may be written as one. To netem that would be one packet.
+    pub(crate) fn takes_joined(&self) -> bool {
+        !matches!(self, Device::Pipe(_))
+    }
+
     /// Reads one packet with its [`netsim_fabric::wire::Offload`] in front, IP header first.
     pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self {
             Device::Tun(file) => file.read(into),
-            Device::Packet(socket) => socket.read(into),
+            Device::Packet(socket) | Device::Pipe(socket) => socket.read(into),
         }
     }
 
@@ -141,7 +148,7 @@ impl Device {
     pub(crate) fn write(&mut self, header: &[u8], payload: &[u8]) -> io::Result<usize> {
         match self {
             Device::Tun(file) => file.write_vectored(&[IoSlice::new(header), IoSlice::new(payload)]),
-            Device::Packet(socket) => socket.write(header, payload),
+            Device::Packet(socket) | Device::Pipe(socket) => socket.write(header, payload),
         }
     }
 
@@ -149,7 +156,7 @@ impl Device {
     pub(crate) fn drops(&mut self) -> u64 {
         match self {
             Device::Tun(_) => 0,
-            Device::Packet(socket) => socket.drops(),
+            Device::Packet(socket) | Device::Pipe(socket) => socket.drops(),
         }
     }
 }
@@ -158,7 +165,7 @@ impl AsFd for Device {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Device::Tun(file) => file.as_fd(),
-            Device::Packet(socket) => socket.as_fd(),
+            Device::Packet(socket) | Device::Pipe(socket) => socket.as_fd(),
         }
     }
 }

@@ -91,8 +91,8 @@ impl Port {
             self.flush();
         }
         match Joined::start(&packet, &packet.body.offload(), packet.body.layout()) {
-            Some(joined) => self.held = Some((packet, joined)),
-            None => self.write_now(&packet),
+            Some(joined) if self.device.takes_joined() => self.held = Some((packet, joined)),
+            _ => self.write_now(&packet),
         }
     }
 
