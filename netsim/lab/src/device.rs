@@ -126,21 +126,21 @@ pub(crate) enum Device {
     Tun(File),
     /// The packet socket at the far end of a pair of `veth` devices.
     Packet(Box<PacketSocket>),
-    /// The same at an end of a link that the kernel carries.
-    Pipe(Box<PacketSocket>),
+    /// The same where datagrams are written one by one: to netem a super-packet is one packet, and older kernels drop it.
+    Single(Box<PacketSocket>),
 }
 
 impl Device {
-    /// Whether several packets may be written as one. To netem that would be one packet.
+    /// Whether several datagrams may be written as one.
     pub(crate) fn takes_joined(&self) -> bool {
-        !matches!(self, Device::Pipe(_))
+        !matches!(self, Device::Single(_))
     }
 
     /// Reads one packet with its [`netsim_fabric::wire::Offload`] in front, IP header first.
     pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self {
             Device::Tun(file) => file.read(into),
-            Device::Packet(socket) | Device::Pipe(socket) => socket.read(into),
+            Device::Packet(socket) | Device::Single(socket) => socket.read(into),
         }
     }
 
@@ -148,7 +148,7 @@ impl Device {
     pub(crate) fn write(&mut self, header: &[u8], payload: &[u8]) -> io::Result<usize> {
         match self {
             Device::Tun(file) => file.write_vectored(&[IoSlice::new(header), IoSlice::new(payload)]),
-            Device::Packet(socket) | Device::Pipe(socket) => socket.write(header, payload),
+            Device::Packet(socket) | Device::Single(socket) => socket.write(header, payload),
         }
     }
 
@@ -156,7 +156,7 @@ impl Device {
     pub(crate) fn drops(&mut self) -> u64 {
         match self {
             Device::Tun(_) => 0,
-            Device::Packet(socket) | Device::Pipe(socket) => socket.drops(),
+            Device::Packet(socket) | Device::Single(socket) => socket.drops(),
         }
     }
 }
@@ -165,7 +165,7 @@ impl AsFd for Device {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Device::Tun(file) => file.as_fd(),
-            Device::Packet(socket) | Device::Pipe(socket) => socket.as_fd(),
+            Device::Packet(socket) | Device::Single(socket) => socket.as_fd(),
         }
     }
 }
@@ -244,13 +244,15 @@ impl Workshop {
                     netlink(async |handle| configure(&handle, spec).await)
                 };
                 near.run(there).map_err(DeviceError::Namespace)??;
-                if !hands_over_udp_super_packets() {
+                let super_packets = hands_over_udp_super_packets();
+                if !super_packets {
                     let switched = near.run(|| ethtool::segmentation_off(spec.name)).map_err(DeviceError::Namespace)?;
                     switched.map_err(DeviceError::Segmentation)?;
                 }
                 let socket =
                     far.run(|| PacketSocket::new(&peer, spec.mtu, *frames)).map_err(DeviceError::Namespace)??;
-                Ok(Device::Packet(Box::new(socket)))
+                let socket = Box::new(socket);
+                Ok(if super_packets { Device::Packet(socket) } else { Device::Single(socket) })
             }
         }
     }

@@ -42,7 +42,7 @@ impl Plumbing {
             for (end, link) in [(&near, up), (&far, down)] {
                 netem::set(end, link).map_err(|error| DeviceError::Netem(Box::new(error)))?;
             }
-            Ok(ends.map(|end| Device::Pipe(Box::new(end))))
+            Ok(ends.map(|end| Device::Single(Box::new(end))))
         };
         self.namespace.run(make).map_err(DeviceError::Namespace)?
     }
