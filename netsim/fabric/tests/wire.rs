@@ -202,8 +202,9 @@ proptest! {
     /// Datagrams that were joined and are cut again are the ones that were sent.
     #[test]
     fn joined_datagrams_come_apart_whole(
-        v6: bool, translate: bool, size in 1_usize..1400, count in 1_usize..80, last in 1_usize..1400, fill: u8,
+        v6: bool, router in 0..3, size in 1_usize..1400, count in 1_usize..80, last in 1_usize..1400, fill: u8,
     ) {
+        let (nat, nat64) = (router == 1, router == 2);
         let offload = partial(v6);
         let len = |n: usize| if n > 0 && n + 1 == count { last } else { size };
         let payload = |n: usize| vec![fill.wrapping_add(n as u8); len(n)];
@@ -212,10 +213,16 @@ proptest! {
             let parsed = parse(&offload, bytes).unwrap();
             let mut head = parsed.head;
             head.hop_limit -= 1;
-            if translate {
-                head.src = Endpoint::new(if v6 { "2001:db8::7" } else { "198.18.0.1" }.parse().unwrap(), 40_000);
+            let mut segments = parsed.segments;
+            let [a, b] = if v6 != nat64 { ["2001:db8::7", "2001:db8::9"] } else { ["198.18.0.1", "198.18.0.9"] };
+            if nat || nat64 {
+                head.src = Endpoint::new(a.parse().unwrap(), 40_000);
             }
-            (Packet { head, segments: parsed.segments, damage: None, body: () }, parsed.layout)
+            if nat64 {
+                head.dst.addr = b.parse().unwrap();
+                segments.header = if v6 { segments.header - 20 } else { segments.header + 20 };
+            }
+            (Packet { head, segments, damage: None, body: () }, parsed.layout)
         };
         let (first, layout) = datagram(&packets[0]);
         let mut joined = Joined::start(&first, &offload, &layout).unwrap();
@@ -228,7 +235,7 @@ proptest! {
             all.extend(payload(n));
         }
         // A longer one ends the run before it, and so does a full super-packet.
-        let room = 65_535 - usize::from(layout.payload);
+        let room = 65_535 - usize::from(first.segments.header);
         let fits = |n: &usize| *n < 64 && n * size + payload(*n).len() <= room && payload(*n).len() <= size;
         prop_assert_eq!(joined.count(), 1 + (1..count).take_while(fits).count());
         let mut header = [0; 128];

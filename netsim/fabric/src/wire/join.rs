@@ -38,7 +38,7 @@ impl Joined {
         let (packet, bytes, offload, layout) = next;
         let Some(Joined { size, .. }) = Joined::start(packet, offload, layout) else { return false };
         let is_full = self.payload == usize::from(self.size) * self.count && self.count < MAX_JOINED;
-        let len = usize::from(layout.payload) + self.payload + usize::from(size);
+        let len = usize::from(packet.segments.header) + self.payload + usize::from(size);
         // What the fabric does not know of: the type of service or traffic class and flow label, and fragment flags.
         let same = |from: usize, to: usize| first.1.get(from..to) == bytes.get(from..to);
         let same_header = if layout.v6 { same(0, 4) } else { same(0, 2) && same(6, 8) };
@@ -65,8 +65,9 @@ impl Joined {
         layout: &Layout,
         out: &mut [u8],
     ) -> Offload {
-        let len = u32::from(layout.payload) + u32::from(self.size);
-        let alone = Segments::plain(layout.payload, len);
+        // Not the original's length: a router may have put a header of the other family in its place.
+        let header = first.segments.header;
+        let alone = Segments::plain(header, u32::from(header) + u32::from(self.size));
         let mut joined = write_header(offload, original, layout, &alone, &first.head, out);
         let transport = usize::from(joined.header_len) - 8;
         // `push` keeps the sum below this.
