@@ -21,7 +21,7 @@ fn main() {
     for nat in [NatEngine::Userspace, NatEngine::Nftables] {
         for row in conformance::nat_rows() {
             let name = format!("{}: {}: {}", nat.as_str(), row.about, row.terms);
-            let engines = Engines { attachment, nat, ..Engines::default() };
+            let engines = Engines { attachment, nat, ..suite::engines() };
             suite.case_if(nat == NatEngine::Userspace || nft, name, move || check(&row, engines));
         }
     }
@@ -31,7 +31,7 @@ fn main() {
     for attachment in attachments {
         for row in conformance::link_rows() {
             let name = format!("links, {attachment}: {}: {}", row.about, row.terms);
-            let engines = Engines { attachment, ..Engines::default() };
+            let engines = Engines { attachment, ..suite::engines() };
             let check = move || verdict(&format!("{}: {}", row.about, row.terms), conformance::try_link(&row, engines));
             suite.case_if(true, name, check);
         }
