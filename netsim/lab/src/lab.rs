@@ -218,7 +218,8 @@ impl Lab {
 
     fn build(plan: &Plan, seed: u64, engines: Engines) -> Result<Lab, LabError> {
         let numbers = Numbering::of(plan, engines.threads);
-        let mut workshop = Workshop::new(engines.attachment, plan.addresses.hosts.len()).map_err(LabError::Attachment)?;
+        let mut workshop =
+            Workshop::new(engines.attachment, plan.addresses.hosts.len()).map_err(LabError::Attachment)?;
         let mut hosts = BTreeMap::new();
         let mut kernels = BTreeMap::new();
         let mut devices = Vec::new();

@@ -89,7 +89,8 @@ fn spread(trees: &mut Trees, hosts: &[usize], core: Option<usize>, most: NonZero
     for (node, hosts) in hosts.iter().enumerate() {
         weights[trees.root(node)] += hosts;
     }
-    let mut roots: Vec<usize> = (0..hosts.len()).filter(|&node| trees.root(node) == node && Some(node) != core).collect();
+    let mut roots: Vec<usize> =
+        (0..hosts.len()).filter(|&node| trees.root(node) == node && Some(node) != core).collect();
     roots.sort_by_key(|&root| core::cmp::Reverse(weights[root]));
     let carrying = roots.iter().filter(|&&root| weights[root] > 0).count();
     let count = most.get().min(carrying).max(1);

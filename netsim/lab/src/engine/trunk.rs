@@ -188,7 +188,7 @@ mod tests {
             a.trunk.restart(&mut a.fabric, sender);
             b.trunk.restart(&mut b.fabric, receiver);
             a.fabric.ingress(at, node, packet.clone());
-            assert_eq!(a.fabric.poll(at), None);
+            assert!(a.fabric.poll(at).is_none());
             a.trunk.send(&mut a.fabric);
             assert!(!b.trunk.receive(&mut b.fabric));
             if at_last != receiver {
@@ -207,7 +207,7 @@ mod tests {
         for _ in 0..WAITING + 3 {
             a.fabric.ingress(Time::ZERO, node, packet.clone());
         }
-        assert_eq!(a.fabric.poll(Time::ZERO), None);
+        assert!(a.fabric.poll(Time::ZERO).is_none());
         a.trunk.send(&mut a.fabric);
         assert_eq!(a.trunk.drops(), 3);
         while b.trunk.receive(&mut b.fabric) {}
