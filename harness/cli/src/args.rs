@@ -279,8 +279,8 @@ pub(crate) struct EngineArgs {
     /// What translates and filters in routers
     #[arg(long, value_enum, value_name = "ENGINE", default_value_t = Nat::Userspace)]
     nat_engine: Nat,
-    /// The most threads that carry packets. Without it, 1 on fewer than 4 processors, else half as many as processors, at
-    /// most 8. Everything behind one router is one thread's
+    /// The most threads that may carry packets, from 1 to 64; without it, what suits the machine. Networks that meet only in
+    /// the internet's core can have a thread each
     #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<NonZeroUsize>,
 }

@@ -15,6 +15,9 @@ pub struct Engines {
     pub nat: NatEngine,
     /// The most threads that may carry packets. A network has no more of them than there are links of the internet's core
     /// with hosts behind: what is behind one router is one thread's.
+    ///
+    /// By default 1 on fewer than 4 processors, else half as many as processors, at most 8: programs, and what the kernel
+    /// does for them, need the others.
     pub threads: NonZeroUsize,
 }
 
@@ -31,8 +34,7 @@ impl Default for Engines {
     }
 }
 
-/// One thread on fewer than 4 processors, else half as many as processors, at most 8: programs and their kernel work need
-/// the others.
+/// The default of [`Engines::threads`].
 fn threads_for(processors: usize) -> NonZeroUsize {
     const MOST: usize = 8;
     let threads = if processors < 4 { 1 } else { (processors / 2).min(MOST) };
