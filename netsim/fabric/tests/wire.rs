@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use netsim_fabric::wire::{Layout, Malformed, Offload, parse, write_header, write_segment};
-use netsim_fabric::{Damage, Ecn, Endpoint, Head, Proto, Segments};
+use netsim_fabric::wire::{Joined, Layout, Malformed, Offload, parse, write_header, write_segment};
+use netsim_fabric::{Damage, Ecn, Endpoint, Head, Packet, Proto, Segments};
 use proptest::prelude::*;
 use std::net::IpAddr;
 
@@ -199,6 +199,51 @@ proptest! {
         }
     }
 
+    /// Datagrams that were joined and are cut again are the ones that were sent.
+    #[test]
+    fn joined_datagrams_come_apart_whole(
+        v6: bool, translate: bool, size in 1_usize..1400, count in 1_usize..80, last in 1_usize..1400, fill: u8,
+    ) {
+        let offload = partial(v6);
+        let len = |n: usize| if n > 0 && n + 1 == count { last } else { size };
+        let payload = |n: usize| vec![fill.wrapping_add(n as u8); len(n)];
+        let packets: Vec<Vec<u8>> = (0..count).map(|n| build(v6, false, &payload(n), true)).collect();
+        let datagram = |bytes: &[u8]| {
+            let parsed = parse(&offload, bytes).unwrap();
+            let mut head = parsed.head;
+            head.hop_limit -= 1;
+            if translate {
+                head.src = Endpoint::new(if v6 { "2001:db8::7" } else { "198.18.0.1" }.parse().unwrap(), 40_000);
+            }
+            (Packet { head, segments: parsed.segments, damage: None, body: () }, parsed.layout)
+        };
+        let (first, layout) = datagram(&packets[0]);
+        let mut joined = Joined::start(&first, &offload, &layout).unwrap();
+        let mut all = payload(0);
+        for (n, bytes) in packets.iter().enumerate().skip(1) {
+            let next = datagram(bytes);
+            if !joined.push((&first, &packets[0]), (&next.0, bytes, &offload, &layout)) {
+                break;
+            }
+            all.extend(payload(n));
+        }
+        // A longer one ends the run before it, and so does a full super-packet.
+        let room = 65_535 - usize::from(layout.payload);
+        let fits = |n: &usize| *n < 64 && n * size + payload(*n).len() <= room && payload(*n).len() <= size;
+        prop_assert_eq!(joined.count(), 1 + (1..count).take_while(fits).count());
+        let mut header = [0; 128];
+        let written = joined.write(&first, &offload, &packets[0], &layout, &mut header);
+        let packet = [&header[..usize::from(written.header_len)], &all].concat();
+        let parsed = parse(&written, &packet).unwrap();
+        prop_assert_eq!(parsed.head, first.head);
+        prop_assert_eq!(usize::from(parsed.segments.total()), joined.count());
+        for index in 0..parsed.segments.total() {
+            let (bytes, layout) = segment(&written, &packet, index, None);
+            assert_valid(&bytes, &layout);
+            prop_assert_eq!(&bytes[usize::from(layout.payload)..], &payload(usize::from(index)));
+        }
+    }
+
     /// A plain packet with a finished checksum stays valid through translation.
     #[test]
     fn finished_checksums_are_patched(v6: bool, tcp: bool, port: u16, payload in proptest::collection::vec(any::<u8>(), 0..99)) {
@@ -225,6 +270,43 @@ proptest! {
             write_header(&offload, &bytes, &parsed.layout, &parsed.segments, &parsed.head, &mut out);
         }
     }
+}
+
+/// The offload header of a plain datagram whose checksum the kernel left unfinished.
+fn partial(v6: bool) -> Offload {
+    let csum_start = if v6 { 40 } else { 20 };
+    Offload { flags: Offload::NEEDS_CSUM, csum_start, csum_offset: 6, ..Offload::default() }
+}
+
+/// What a receiver could tell apart is not joined.
+#[test]
+fn only_datagrams_of_one_flow_are_joined() {
+    let offload = partial(false);
+    let bytes = build(false, false, &[7; 100], true);
+    let parsed = parse(&offload, &bytes).unwrap();
+    let (layout, head) = (parsed.layout, parsed.head);
+    let packet = |head: Head| Packet { head, segments: parsed.segments, damage: None, body: () };
+    let first = packet(head);
+    let start = || Joined::start(&first, &offload, &layout).unwrap();
+    let joins = |next: &Packet<()>, bytes: &[u8], offload: &Offload| {
+        start().push((&first, &build(false, false, &[7; 100], true)), (next, bytes, offload, &layout))
+    };
+    assert!(joins(&first, &bytes, &offload));
+    let elsewhere = Head { dst: Endpoint::new(head.dst.addr, 1), ..head };
+    assert!(!joins(&packet(elsewhere), &bytes, &offload));
+    assert!(!joins(&packet(Head { ecn: Ecn::CongestionExperienced, ..head }), &bytes, &offload));
+    assert!(!joins(&packet(Head { hop_limit: 3, ..head }), &bytes, &offload));
+    assert!(!joins(&Packet { damage: Some(Damage::new(1)), ..packet(head) }, &bytes, &offload));
+    assert!(!joins(&first, &bytes, &Offload::default()), "its checksum is finished");
+    for (at, what) in [(1, 0xb8), (6, 0)] {
+        let mut other = bytes.clone();
+        other[at] = what;
+        assert!(!joins(&first, &other, &offload), "byte {at}");
+    }
+    let tcp = build(false, true, &[7; 100], true);
+    let parsed = parse(&offload, &tcp).unwrap();
+    let tcp = Packet { head: parsed.head, segments: parsed.segments, damage: None, body: () };
+    assert_eq!(Joined::start(&tcp, &offload, &parsed.layout), None);
 }
 
 #[test]

@@ -155,6 +155,8 @@ struct Loop {
     nodes: Vec<NodeId>,
     /// By [`NodeId::index`].
     ports: Vec<Option<Port>>,
+    /// Ports that may hold packets.
+    written: Vec<usize>,
     pool: Pool,
     epoll: Epoll,
     inbox: Receiver<Command>,
@@ -194,6 +196,7 @@ impl Loop {
             links,
             nodes,
             ports,
+            written: Vec::new(),
             pool: Pool::default(),
             epoll,
             inbox,
@@ -267,8 +270,17 @@ impl Loop {
             let Some(egress) = self.fabric.poll(now) else { break };
             any = true;
             self.watch.released(clock::now(), egress.scheduled);
-            if let Some(port) = &mut self.ports[egress.host.index()] {
-                port.write(&egress.packet);
+            let host = egress.host.index();
+            if let Some(port) = &mut self.ports[host] {
+                port.write(egress.packet);
+                if self.written.last() != Some(&host) {
+                    self.written.push(host);
+                }
+            }
+        }
+        for host in self.written.drain(..) {
+            if let Some(port) = &mut self.ports[host] {
+                port.flush();
             }
         }
         any
@@ -347,11 +359,11 @@ impl Loop {
     /// Closing a device takes the kernel some 20 ms, most of them waiting; several can be waited for at once.
     fn close_devices(&mut self) {
         const AT_ONCE: usize = 16;
-        let mut ports: Vec<Port> = self.ports.drain(..).flatten().collect();
-        let share = ports.len().div_ceil(AT_ONCE).max(1);
+        let mut devices: Vec<Device> = self.ports.drain(..).flatten().map(Port::into_device).collect();
+        let share = devices.len().div_ceil(AT_ONCE).max(1);
         std::thread::scope(|scope| {
-            while !ports.is_empty() {
-                let some = ports.split_off(ports.len().saturating_sub(share));
+            while !devices.is_empty() {
+                let some = devices.split_off(devices.len().saturating_sub(share));
                 // Without a thread, they are closed here and now.
                 let _ = std::thread::Builder::new().spawn_scoped(scope, move || drop(some));
             }

@@ -280,11 +280,11 @@ fn total_len(segments: &Segments) -> u16 {
     (u32::from(segments.header) + to - from) as u16
 }
 
-fn word(bytes: &[u8], at: usize) -> u16 {
+pub(super) fn word(bytes: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([bytes[at], bytes[at + 1]])
 }
 
-fn set_word(bytes: &mut [u8], at: usize, new: u16, delta: &mut Delta) {
+pub(super) fn set_word(bytes: &mut [u8], at: usize, new: u16, delta: &mut Delta) {
     delta.word(word(bytes, at), new);
     bytes[at..at + 2].copy_from_slice(&new.to_be_bytes());
 }

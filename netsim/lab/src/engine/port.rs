@@ -2,7 +2,7 @@
 
 use super::pool::{Buffer, Pool};
 use crate::device::Device;
-use netsim_fabric::wire::{MAX_HEADER, MAX_WRITTEN, Offload, parse, write_header, write_segment};
+use netsim_fabric::wire::{Joined, MAX_HEADER, MAX_WRITTEN, Offload, parse, write_header, write_segment};
 use netsim_fabric::{Body, Damage, Packet};
 use std::ops::AddAssign;
 
@@ -34,11 +34,19 @@ pub(super) struct Port {
     drops: PortDrops,
     /// The ring's drops before they were last set to 0.
     ring_before: u64,
+    /// A datagram, and how many like it follow: they are written as one.
+    held: Option<(Packet<Buffer>, Joined)>,
+    /// The payloads of all that are held, where there are several; the room is kept.
+    payloads: Vec<u8>,
 }
 
 impl Port {
     pub(super) fn new(device: Device) -> Port {
-        Port { device, drops: PortDrops::default(), ring_before: 0 }
+        Port { device, drops: PortDrops::default(), ring_before: 0, held: None, payloads: Vec::new() }
+    }
+
+    pub(super) fn into_device(self) -> Device {
+        self.device
     }
 
     pub(super) fn drops(&mut self) -> PortDrops {
@@ -77,8 +85,44 @@ impl Port {
         }
     }
 
-    /// Hands a run of segments to the host's kernel, which takes it in before the call returns.
-    pub(super) fn write(&mut self, packet: &Packet<Buffer>) {
+    /// Hands a run of segments to the host's kernel, in order, some of them with the next [`Port::flush`].
+    pub(super) fn write(&mut self, packet: Packet<Buffer>) {
+        if let Some((first, joined)) = &mut self.held {
+            let (body, before) = (&packet.body, joined.count());
+            let next = (&packet, body.packet(), &body.offload(), body.layout());
+            if joined.push((first, first.body.packet()), next) {
+                if before == 1 {
+                    self.payloads.clear();
+                    self.payloads.extend_from_slice(payload(first));
+                }
+                self.payloads.extend_from_slice(payload(&packet));
+                return;
+            }
+            self.flush();
+        }
+        match Joined::start(&packet, &packet.body.offload(), packet.body.layout()) {
+            Some(joined) => self.held = Some((packet, joined)),
+            None => self.write_now(&packet),
+        }
+    }
+
+    /// Hands over what is held. The kernel takes it in before the call returns.
+    pub(super) fn flush(&mut self) {
+        let Some((first, joined)) = self.held.take() else { return };
+        if joined.count() == 1 {
+            return self.write_now(&first);
+        }
+        let mut header = [0; Offload::LEN + MAX_WRITTEN];
+        let (offload_part, header_part) = header.split_at_mut(Offload::LEN);
+        let body = &first.body;
+        let offload = joined.write(&first, &body.offload(), body.packet(), body.layout(), header_part);
+        offload_part.copy_from_slice(&offload.write());
+        let payloads = std::mem::take(&mut self.payloads);
+        self.send(joined.count() as u64, &header[..Offload::LEN + usize::from(offload.header_len)], &payloads);
+        self.payloads = payloads;
+    }
+
+    fn write_now(&mut self, packet: &Packet<Buffer>) {
         if let Some(damage) = packet.damage {
             return self.write_damaged(packet, damage);
         }
@@ -91,7 +135,7 @@ impl Port {
         offload_part.copy_from_slice(&offload.write());
         let (from, to) = packet.segments.run_range();
         let payload = &original[header_len + from as usize..header_len + to as usize];
-        self.send(packet.segments.count, &header[..Offload::LEN + usize::from(offload.header_len)], payload);
+        self.send(packet.segments.count.into(), &header[..Offload::LEN + usize::from(offload.header_len)], payload);
     }
 
     /// The bytes are shared with intact segments: a damaged one is copied first.
@@ -99,15 +143,20 @@ impl Port {
         let Packet { head, segments, body, .. } = packet;
         let mut bytes = vec![0; body.bytes().len() + MAX_WRITTEN - MAX_HEADER];
         let len = write_segment(&body.offload(), body.bytes(), body.layout(), segments, head, Some(damage), &mut bytes);
-        self.send(segments.count, &Offload::default().write(), &bytes[..len]);
+        self.send(segments.count.into(), &Offload::default().write(), &bytes[..len]);
     }
 
-    fn send(&mut self, packets: u16, header: &[u8], payload: &[u8]) {
+    fn send(&mut self, packets: u64, header: &[u8], payload: &[u8]) {
         match self.device.write(header, payload) {
             Ok(_) => {}
             // A device that is down takes nothing, like an unplugged cable.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EIO | libc::ENETDOWN)) => {}
-            Err(_) => self.drops.write += u64::from(packets),
+            Err(_) => self.drops.write += packets,
         }
     }
+}
+
+/// A plain datagram's.
+fn payload(packet: &Packet<Buffer>) -> &[u8] {
+    packet.body.packet().get(usize::from(packet.body.layout().payload)..).unwrap_or_default()
 }

@@ -255,10 +255,13 @@ pub(crate) fn calibration_finds_the_largest_packet() {
 pub(crate) fn a_stalled_emulator_is_noticed() {
     let (_, lab) = up(&pair(LinkConfig::default()), 1);
     round_trip(&lab);
-    lab.stall(300 * MS).unwrap();
+    lab.stall(1000 * MS).unwrap();
     let fidelity = lab.fidelity(&lab.snapshot().unwrap()).unwrap();
-    assert!(fidelity.longest_gap_ns >= 300 * MS, "{fidelity:?}");
+    assert!(fidelity.longest_gap_ns >= 1000 * MS, "{fidelity:?}");
     assert!(fidelity.gaps >= 1);
+    // By which a run is untrusted.
+    let deviations = longhaul_stats::judge(&Calibration::default(), &fidelity, &Tolerance::default());
+    assert!(deviations.iter().any(|deviation| matches!(deviation, Deviation::Gap { .. })), "{deviations:?}");
 }
 
 /// More than one thread can carry, however fast the machine is: there are more senders.
