@@ -377,7 +377,7 @@ impl Loop {
             match command {
                 Command::Stop => return false,
                 Command::Snapshot(reply) => {
-                    let _ = reply.send(Box::new(self.snapshot()));
+                    let _ = reply.send(self.snapshot());
                 }
                 Command::Act(act) => self.agenda.act_now(&mut self.fabric, clock::now(), act),
                 Command::Tap(links, to) => self.taps.open(&mut self.fabric, links, to),

@@ -10,7 +10,7 @@ pub use host::Host;
 
 use crate::clock;
 use crate::device::{DEVICE, DeviceError, Plumbing, Workshop, ethtool};
-use crate::engine::{Engine, EngineError, FabricParts, Snapshot, fidelity_record};
+use crate::engine::{Devices, Engine, EngineError, FabricParts, Snapshot, fidelity_record};
 use crate::interface::Operator;
 use crate::netns::NetNs;
 use crate::nftables::{self, KernelRouter, NftablesError};
@@ -272,9 +272,7 @@ impl Lab {
                 LabStep::AddRouter { .. } | LabStep::AddLink { .. } | LabStep::AddRoute { .. } => {}
             }
         }
-        let (steps, cut, start) = (plan.steps.clone(), numbers.shards.clone(), clock::now());
-        let assemble = move |shard| assemble(&steps, seed, &cut, shard, start);
-        let engine = Engine::start(assemble, devices, numbers.shards)?;
+        let engine = start(plan.steps.clone(), seed, devices, numbers.shards)?;
         let start = |(name, namespace, of, addresses, services): (&str, NetNs, &Option<String>, &Vec<_>, &Vec<_>)| {
             let router = of.as_ref().and_then(|name| numbers.nodes.get(&Place::Router(name.clone()))).copied();
             let job = Job { addresses, services, zone: zone(&plan.addresses), router };
@@ -381,6 +379,12 @@ impl Lab {
     pub fn stall(&self, nanos: u64) -> Result<(), LabError> {
         Ok(self.engine.handle().stall(nanos)?)
     }
+}
+
+/// Starts the threads that carry a network.
+fn start(steps: Vec<LabStep>, seed: u64, devices: Devices, shards: Shards) -> Result<Engine, EngineError> {
+    let (cut, now) = (shards.clone(), clock::now());
+    Engine::start(move |shard| assemble(&steps, seed, &cut, shard, now), devices, shards)
 }
 
 /// The fabric of the whole network that carries one shard of it.

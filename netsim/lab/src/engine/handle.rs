@@ -32,7 +32,7 @@ pub(super) enum Command {
     Tap(Vec<LinkId>, SyncSender<Seen>),
     Untap(Sender<u64>),
     Do(Deed),
-    Snapshot(Sender<Box<Snapshot>>),
+    Snapshot(Sender<Snapshot>),
     /// For tests: do nothing for so many nanoseconds.
     Stall(u64),
     Stop,
@@ -116,7 +116,7 @@ impl Handle {
 
     pub(crate) fn snapshot(&self) -> Result<Box<Snapshot>, EngineError> {
         let parts = self.ask_all(Command::Snapshot)?;
-        Snapshot::merge(parts, &self.shards).ok_or(EngineError::Gone)
+        Snapshot::merge(parts, &self.shards).map(Box::new).ok_or(EngineError::Gone)
     }
 
     /// Stops moving packets for a while: what a test of the fidelity record needs.

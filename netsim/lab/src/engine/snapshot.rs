@@ -38,12 +38,12 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// What several threads know, each of its part of the network; `None` of none.
-    pub(super) fn merge(parts: Vec<Box<Snapshot>>, shards: &Shards) -> Option<Box<Snapshot>> {
+    pub(super) fn merge(parts: Vec<Snapshot>, shards: &Shards) -> Option<Snapshot> {
         let mut parts = parts.into_iter().enumerate();
         let (_, mut whole) = parts.next()?;
         for (shard, part) in parts {
             let carries: Vec<bool> = shards.links().iter().map(|of| *of == shard).collect();
-            whole.take_in(*part, &carries);
+            whole.take_in(part, &carries);
         }
         Some(whole)
     }
@@ -111,7 +111,7 @@ mod tests {
 
     /// What a thread saw of a network of which it carries some links: each delivered `n` packets so far, and `n` bytes in each
     /// of so many intervals.
-    fn part(carries: &[bool], (n, intervals, late_ns, slept_ns): (u64, usize, u64, u64)) -> Box<Snapshot> {
+    fn part(carries: &[bool], (n, intervals, late_ns, slept_ns): (u64, usize, u64, u64)) -> Snapshot {
         let of = |carries: &bool| if *carries { n } else { 0 };
         let interval = |n| LinkInterval { delivered_bytes: n, dropped: n, peak_queueing_ns: n };
         let interval = Interval { links: carries.iter().map(of).map(interval).collect() };
@@ -121,7 +121,7 @@ mod tests {
         watch.going_to_sleep(since, slept_ns);
         watch.awake(awake);
         watch.released(Time::from_nanos(late_ns), Time::ZERO);
-        Box::new(Snapshot {
+        Snapshot {
             since,
             at,
             links: carries.iter().map(of).map(counters).collect(),
@@ -133,7 +133,7 @@ mod tests {
             trunk_drops: n,
             realtime: n > 1,
             cpu_ns: n,
-        })
+        }
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub enum NatEngine {
     /// The fabric: all of RFC 4787's behaviours, decided by the seed.
     Userspace,
     /// Linux's connection tracking, in a namespace per router. What it does otherwise is refused
-    /// ([`NftablesError::Unsupported`]); ports it draws do not follow from the seed.
+    /// ([`crate::NftablesError::Unsupported`]); ports it draws do not follow from the seed.
     Nftables,
 }
 
