@@ -8,7 +8,7 @@ use crate::error::{FileError, nearest};
 use crate::files::Files;
 use crate::quantity::{Nanos, Ppb};
 use impairment::{JitterChoice, LossChoice, MtuChoice, ReorderChoice};
-use netsim_fabric::{LinkConfig, LinkState, Outage, Probability};
+use netsim_fabric::{Discipline, Limit, LinkConfig, LinkState, Manner, Outage, Probability, Queue, Rate, Reorder};
 use netsim_topology::{Access, LINK_PRESETS, LinkPreset};
 use queue::QueueChoice;
 use rate::{RateChoice, TraceChoice};
@@ -49,6 +49,7 @@ macro_rules! tables {
 }
 
 tables! {
+    like: LikeChoice,
     state: StateChoice,
     delay: Nanos,
     jitter: JitterChoice,
@@ -70,6 +71,17 @@ enum StateChoice {
     Down,
     DownHold,
 }
+
+/// Whose rules a link follows.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum LikeChoice {
+    Wire,
+    Netem,
+}
+
+/// What `tc qdisc add … netem` has without being asked.
+const NETEM_LIMIT: u64 = 1000;
 
 /// Super-packets leave a fast link in pieces of this length, so that it stays cheap to emulate. At less than about
 /// 120 Mbit/s a packet takes longer than this, and every packet leaves at its own time.
@@ -95,7 +107,9 @@ impl LinkChoice {
         let both = self.0.both();
         for (config, own, way) in [(&mut access.up, &self.0.up, "up"), (&mut access.down, &self.0.down, "down")] {
             both.apply(config, files, key)?;
-            own.apply(config, files, &format!("{key}.{way}"))?;
+            let own_key = format!("{key}.{way}");
+            own.apply(config, files, &own_key)?;
+            check_netem(config).map_err(|message| files.error(own_key, message))?;
         }
         Ok(access)
     }
@@ -103,6 +117,14 @@ impl LinkChoice {
 
 impl DirectionFile {
     fn apply(&self, config: &mut LinkConfig, files: &Files, key: &str) -> Result<(), FileError> {
+        match self.like {
+            Some(LikeChoice::Wire) => config.manner = Manner::Wire,
+            Some(LikeChoice::Netem) => {
+                config.manner = Manner::Netem;
+                config.queue = Queue { limit: Limit::Packets(NETEM_LIMIT), ..Queue::default() };
+            }
+            None => {}
+        }
         let probability = |share: Ppb| Probability::from_ppb(share.0).unwrap_or(Probability::ONE);
         if let Some(state) = self.state {
             config.state = state.resolve();
@@ -141,6 +163,27 @@ impl DirectionFile {
         }
         Ok(())
     }
+}
+
+/// A link that is like netem has no more than netem has.
+fn check_netem(config: &LinkConfig) -> Result<(), &'static str> {
+    if config.manner != Manner::Netem {
+        return Ok(());
+    }
+    match config.rate {
+        Rate::Unlimited | Rate::Constant(_) => {}
+        _ => return Err("netem has no rate that changes; drop `like`, or use a constant `rate`"),
+    }
+    if config.mtu.is_some() {
+        return Err("netem has no MTU; drop `like` or `mtu`");
+    }
+    if config.reorder != Reorder::Never {
+        return Err("netem's jitter reorders by itself; drop `like` or `reorder`");
+    }
+    if matches!(config.queue.limit, Limit::Bytes(_)) || config.queue.discipline != Discipline::DropTail {
+        return Err("netem's limit counts packets and drops what comes last; drop `like`, or say \"1000 packets\"");
+    }
+    Ok(())
 }
 
 impl StateChoice {

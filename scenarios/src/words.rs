@@ -5,7 +5,7 @@ mod change;
 use crate::cross;
 use crate::scenario::{Payload, Scenario};
 use change::{oddities, rate_words, timeline_words};
-use longhaul_record::text;
+use longhaul_record::{NetworkChange, text};
 use netsim_fabric::{Filtering, Jitter, Mapping, NatConfig, Outbound};
 use netsim_topology::{Gateway, Host, Interface, PathProfile, path};
 
@@ -31,8 +31,15 @@ impl Scenario {
         });
         sentences.extend(self.topology.hosts.iter().flat_map(other_ways));
         sentences.extend(cross::words(&self.topology, &self.cross, [&self.provider, &self.fetcher]));
-        sentences.extend(timeline_words(&self.topology, &self.timeline));
+        let at = |change: &NetworkChange| format!("At {}, {}.", text::nanoseconds(change.at_ns), change.what);
+        sentences.extend(self.changes().iter().map(at));
         sentences.join(" ")
+    }
+
+    /// What happens to the network during the transfer.
+    pub fn changes(&self) -> Vec<NetworkChange> {
+        let happens = timeline_words(&self.topology, &self.timeline);
+        happens.into_iter().map(|(at_ns, what)| NetworkChange { at_ns, what }).collect()
     }
 
     fn place_words(&self, host: &str) -> String {

@@ -4,8 +4,8 @@
 
 use longhaul_scenarios::Scenario;
 use netsim_fabric::{
-    Cellular, CoDelConfig, Discipline, Jitter, Limit, LinkConfig, LinkState, Loss, Mtu, Outage, Oversize, Probability,
-    Queue, Rate, RedConfig, Reorder, Samples, Schedule, Script, Shift, Step, Trace,
+    Cellular, CoDelConfig, Discipline, Jitter, Limit, LinkConfig, LinkState, Loss, Manner, Mtu, Outage, Oversize,
+    Probability, Queue, Rate, RedConfig, Reorder, Samples, Schedule, Script, Shift, Step, Trace,
 };
 use netsim_topology::{Access, Change, Event, LINK_PRESETS, STEADY_CELL, link_preset, plan};
 use std::num::NonZeroU64;
@@ -178,6 +178,13 @@ fn queues_and_rates_are_what_their_keys_say() {
             ..wire()
         },
     );
+    let limit = |packets| Queue { limit: Limit::Packets(packets), ..Queue::default() };
+    let netem = || LinkConfig { manner: Manner::Netem, ..wire() };
+    check("like = \"netem\"", LinkConfig { queue: limit(1000), ..netem() });
+    check(
+        "like = \"netem\", queue = \"50 packets\", delay = \"9ms\", jitter = \"5ms\"",
+        LinkConfig { queue: limit(50), delay_ns: 9_000_000, jitter: Jitter::Uniform { ns: 5_000_000 }, ..netem() },
+    );
     check("mtu = 1280", LinkConfig { mtu: Some(Mtu { bytes: 1280, oversize: Oversize::TooBig }), ..wire() });
     check(
         "mtu = { bytes = 1400, oversize = \"black-hole\" }",
@@ -205,6 +212,11 @@ fn mistakes_in_links_name_file_key_and_fix() {
         "{ loss = { model = \"gilbert-elliott\", share = \"1%\", bursts = \"5\" } }",
         "{ reorder = \"sometimes\" }",
         "{ reorder = { share = \"1%\" } }",
+        "{ like = \"netm\" }",
+        "{ like = \"netem\", mtu = 1280 }",
+        "{ like = \"netem\", reorder = \"by-jitter\" }",
+        "{ like = \"netem\", queue = \"64KiB\" }",
+        "{ like = \"netem\", up = { trace = \"two.trace\" } }",
         "{ queue = \"64\" }",
         "{ queue = { limit = \"64KiB\", ecn = true } }",
         "{ queue = { limit = \"64KiB\", target = \"5ms\" } }",

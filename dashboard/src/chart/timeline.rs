@@ -49,13 +49,17 @@ const TITLE: u32 = 34;
 const GAP: u32 = 14;
 const BOTTOM: u32 = 26;
 
-/// The chart, `width` wide and as high as its lanes. `title` is for those who cannot see it.
-pub(crate) fn timeline(title: &str, width: u32, lanes: &[Lane]) -> String {
+/// The chart, `width` wide and as high as its lanes, with a numbered line through all of them at each of `marks`, in
+/// seconds. `title` is for those who cannot see it.
+pub(crate) fn timeline(title: &str, width: u32, lanes: &[Lane], marks: &[f64]) -> String {
     let end = lanes.iter().flat_map(|lane| &lane.traces).map(Trace::end).fold(0.0, f64::max);
     let height = lanes.iter().map(|lane| lane.outer_height()).sum::<u32>() + BOTTOM;
     let size = Size { width, height };
     let seconds = Axis::between(0.0, end, Unit::Seconds, (width / 120).clamp(3, 10));
     let mut body = String::new();
+    if end > 0.0 {
+        draw_marks(&mut body, size, marks, end);
+    }
     let mut top = 0;
     for lane in lanes {
         heading(&mut body, lane, top, width);
@@ -201,6 +205,22 @@ fn draw_lane(body: &mut String, size: Size, lane: &Lane, top: u32, end: f64) -> 
     Ok(())
 }
 
+/// What happened on the way: behind the curves, each with its number below the first lane's heading.
+fn draw_marks(body: &mut String, size: Size, marks: &[f64], end: f64) {
+    let plot = f64::from(size.width - LEFT - RIGHT);
+    for (n, mark) in marks.iter().enumerate().filter(|(_, mark)| (0.0..=end).contains(*mark)) {
+        let x = f64::from(LEFT) + mark / end * plot;
+        let (top, bottom) = (TITLE, size.height - BOTTOM);
+        let _ = write!(
+            body,
+            "<path class=\"soft\" stroke=\"currentColor\" stroke-dasharray=\"2 3\" d=\"M{x:.1} {top}V{bottom}\"/>\
+             <text class=\"soft\" fill=\"currentColor\" x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+            top - 4,
+            n + 1
+        );
+    }
+}
+
 /// The time axis below all lanes.
 fn draw_time(body: &mut String, size: Size, seconds: &Axis, end: f64) -> Result<(), Box<dyn Error>> {
     let root = Canvas::new(body, size.width, size.height).into_drawing_area();
@@ -287,9 +307,9 @@ mod tests {
                 traces: vec![trace("quiet", Ink::Queue, &[0.0; 8])],
             },
         ];
-        insta::assert_snapshot!(timeline("a run", 360, &lanes));
+        insta::assert_snapshot!(timeline("a run", 360, &lanes, &[0.4, 99.0]));
         let nothing = [Lane { title: "Missing".into(), unit: Unit::Count, kind: LaneKind::Rate, traces: vec![] }];
-        insta::assert_snapshot!(timeline("nothing", 360, &nothing));
+        insta::assert_snapshot!(timeline("nothing", 360, &nothing, &[0.4]));
     }
 
     #[test]

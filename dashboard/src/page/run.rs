@@ -50,14 +50,14 @@ fn headline(run: &RunRecord) -> String {
     }
 }
 
-/// Goodput, and its share of the path's rate where the path has one.
+/// Goodput, and its share of the path's rate where the path has one and keeps it.
 fn reached(run: &RunRecord) -> String {
     let Some(goodput) = run.value("goodput", None) else { return String::new() };
     let fetcher = run.processes.iter().find(|process| process.role == Role::Fetcher).map(|process| &process.host);
     let rate =
         run.calibration.paths.iter().filter(|path| Some(&path.to) == fetcher).find_map(|path| path.rate.as_ref());
     let text = Unit::BitsPerSecond.text(goodput);
-    match rate.filter(|rate| rate.asked_bps > 0) {
+    match rate.filter(|rate| rate.asked_bps > 0 && run.changes.is_empty()) {
         Some(rate) => {
             let share = (goodput / rate.asked_bps as f64 * 100.0).round();
             format!(": {text}, {share} % of the line’s rate")
@@ -103,12 +103,18 @@ fn over_time(run: &RunRecord) -> Markup {
         lane("Packets lost", Unit::Count, LaneKind::Events, trace("lost", "lost", Ink::Bad).into_iter().collect()),
     ];
     let title = format!("{} on {} over time", run.subject, run.scenario);
+    let marks: Vec<f64> = run.changes.iter().map(|change| change.at_ns as f64 / 1e9).collect();
     html! {
         h2 { @if run.outcome == Outcome::Ok { "Over time" } @else { "Over time, as far as it came" } }
         figure {
-            div.on-wide { (svg(timeline(&title, 1072, &lanes))) }
-            div.on-narrow { (svg(timeline(&title, 348, &lanes))) }
-            figcaption.small { "From the start of the fetcher's process." }
+            div.on-wide { (svg(timeline(&title, 1072, &lanes, &marks))) }
+            div.on-narrow { (svg(timeline(&title, 348, &lanes, &marks))) }
+            figcaption.small {
+                "From the start of the fetcher's process."
+                @for (n, change) in run.changes.iter().enumerate() {
+                    " " b { (n + 1) } " at " (text::nanoseconds(change.at_ns)) ": " (change.what) "."
+                }
+            }
             (twin(run))
         }
     }

@@ -1,7 +1,7 @@
 //! Every page from sample contexts: what it must say, what it must never say.
 
 use super::*;
-use longhaul_record::{Dependence, Hairpinned, NatBehaviour, NatCheck, Outcome, RunRecord};
+use longhaul_record::{Dependence, Hairpinned, NatBehaviour, NatCheck, NetworkChange, Outcome, RunRecord};
 use longhaul_sqlite::SqliteStore;
 use longhaul_store::testing::sample::{self, Shape};
 use longhaul_store::{OverviewQuery, RunFilter, SeriesQuery, Store};
@@ -138,6 +138,18 @@ async fn a_scenario_without_a_usable_run_shows_no_number() {
     assert!(!words(&html).contains("bit/s"), "{}", words(&html));
 }
 
+/// A line that changed on the way has no one rate to compare with.
+#[test]
+fn a_network_that_changed_shows_when() {
+    let what = "bob loses wifi and goes on by mobile".to_owned();
+    let changes = vec![NetworkChange { at_ns: 1_500_000_000, what }];
+    let record = RunRecord { changes, ..sample::run(Shape { network: 4, ..SHAPE }) };
+    let html = run(&Frame::default(), &record).into_string();
+    says(&html, &["1 at 1.5 s: bob loses wifi and goes on by mobile."]);
+    assert!(!words(&html).contains("of the line’s rate"), "{}", words(&html));
+    assert_eq!(html.matches("stroke-dasharray").count(), 2, "a mark in both charts");
+}
+
 #[test]
 fn a_run_tells_its_story() {
     let record = sample::run(Shape { network: 4, ..SHAPE });
@@ -263,6 +275,7 @@ async fn hostile_texts_stay_texts() {
         record.reason = Some(attack.into());
         record.commit_detail.as_mut().unwrap().summary = attack.into();
         record.processes[1].stderr_tail = attack.into();
+        record.changes = vec![NetworkChange { at_ns: 1_000_000_000, what: attack.into() }];
         let pages = [
             run(&Frame::default(), &record).into_string(),
             overview_of([record.clone()]).await,

@@ -217,6 +217,7 @@ fn empty_record(order: &Order) -> RunRecord {
         tolerance: Tolerance::default(),
         links: Vec::new(),
         cross: Vec::new(),
+        changes: order.scenario.changes(),
         processes: Vec::new(),
         samples: Vec::new(),
         series: Vec::new(),

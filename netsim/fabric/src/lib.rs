@@ -53,8 +53,8 @@ pub use fabric::{Crossing, Egress, Fabric, NodeId, RouterDrops};
 pub use firewall::{FirewallConfig, Outbound};
 pub use link::{
     Cause, Cellular, CoDelConfig, Discipline, Jitter, Limit, LineError, LinkConfig, LinkCounters, LinkId, LinkState,
-    Loss, Mtu, Outage, Oversize, Probability, Queue, Rate, RedConfig, Reorder, Samples, Schedule, ScheduleError,
-    Script, Shift, Sight, Sighting, Step, Trace,
+    Loss, Manner, Mtu, Outage, Oversize, Probability, Queue, Rate, RedConfig, Reorder, Samples, Schedule,
+    ScheduleError, Script, Shift, Sight, Sighting, Step, Trace,
 };
 pub use nat::{
     Collision, Filtering, Hairpin, MapError, Mapping, MappingEnd, MappingEvent, MappingInfo, NatConfig, Pooling,

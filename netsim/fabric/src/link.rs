@@ -14,6 +14,7 @@ mod jitter;
 mod line;
 mod lines;
 mod loss;
+mod netem;
 mod queue;
 mod rate;
 mod red;
@@ -22,7 +23,7 @@ mod tap;
 mod trace;
 
 pub use codel::CoDelConfig;
-pub use config::{LinkConfig, LinkState, Mtu, Outage, Oversize, Probability, Reorder, Shift};
+pub use config::{LinkConfig, LinkState, Manner, Mtu, Outage, Oversize, Probability, Reorder, Shift};
 pub use counters::{Cause, LinkCounters};
 pub use jitter::{Jitter, Samples};
 pub use lines::LineError;
@@ -188,7 +189,8 @@ impl<B: Clone> Link<B> {
 
     /// Whether what enters later always leaves later.
     pub(crate) fn keeps_order(&self) -> bool {
-        self.config.reorder == Reorder::Never && !self.line.flight.has_stragglers()
+        let in_order = self.config.reorder == Reorder::Never && self.config.manner == Manner::Wire;
+        in_order && !self.line.flight.has_stragglers()
     }
 
     /// When the next run arrives, if ever; or an earlier time, at which to ask again.
@@ -233,6 +235,10 @@ impl<B: Clone> Link<B> {
         self.see(now, self.counters.packets, Sight::Entered, &packet);
         if self.uniform && self.start_at_once(now).is_some() {
             self.pass(now, packet);
+            return None;
+        }
+        if self.config.manner == Manner::Netem && self.config.state == LinkState::Up {
+            self.offer_as_netem(now, packet);
             return None;
         }
         let (run, lens) = (packet.segments, packet.segments.lens());
@@ -499,6 +505,7 @@ fn mark(segment: &mut Segment, counters: &mut LinkCounters) {
 /// Whether all segments of a packet have one fate and one time, whatever the link's past.
 fn is_uniform(config: &LinkConfig) -> bool {
     config.state == LinkState::Up
+        && config.manner == Manner::Wire
         && config.mtu.is_none()
         && config.loss == Loss::None
         && config.duplicate == Probability::ZERO

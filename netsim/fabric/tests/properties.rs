@@ -6,8 +6,8 @@ mod common;
 
 use common::{MS, Net, Out, Sent, bps, drive, net, ppb};
 use netsim_fabric::{
-    CoDelConfig, Discipline, Ecn, Jitter, Limit, LinkConfig, LinkState, Loss, Mtu, Outage, Oversize, Probability,
-    Queue, Rate, RedConfig, Reorder, Samples, Schedule, Script, Shift, Step, Time, Trace,
+    CoDelConfig, Discipline, Ecn, Jitter, Limit, LinkConfig, LinkState, Loss, Manner, Mtu, Outage, Oversize,
+    Probability, Queue, Rate, RedConfig, Reorder, Samples, Schedule, Script, Shift, Step, Time, Trace,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -109,6 +109,7 @@ fn config() -> impl Strategy<Value = LinkConfig> {
     let coalesce = prop_oneof![Just(0_u64), Just(100_000)];
     ((mtu(), loss(), probability(), probability()), (queue(), rate, 0_u64..50_000_000, jitter(), coalesce)).prop_map(
         |((mtu, loss, duplicate, corrupt), (queue, rate, delay_ns, jitter, coalesce_ns))| LinkConfig {
+            manner: Manner::Wire,
             state: LinkState::Up,
             mtu,
             loss,
@@ -145,6 +146,7 @@ proptest! {
     fn packets_are_conserved(
         seed: u64, config in config(), reorder in reorder(), reorders: bool, traffic in traffic(), other in config(),
         down in prop_oneof![Just(LinkState::Up), Just(LinkState::Down(Outage::Drop)), Just(LinkState::Down(Outage::Hold))],
+        as_netem: bool,
     ) {
         let reorder = if reorders { reorder } else { Reorder::Never };
         let config = LinkConfig { reorder, ..config };
@@ -154,7 +156,8 @@ proptest! {
         conserved(&plain, &out, sent)?;
         prop_assert_eq!(plain.counters().marked, out.iter().filter(|o| o.ecn == Ecn::CongestionExperienced).count() as u64);
 
-        let mut changed = net(seed, config);
+        let manner = if as_netem { Manner::Netem } else { Manner::Wire };
+        let mut changed = net(seed, LinkConfig { manner, ..config });
         let (mut now, mut out) = (0, Vec::new());
         for (index, &(gap, len, segments)) in traffic.iter().enumerate() {
             now += gap;

@@ -5,7 +5,7 @@
 //!
 //! Manual: tc-netem(8); `net/sched/sch_netem.c` of the kernel.
 
-use netsim_fabric::{Discipline, Jitter, Limit, LinkConfig, LinkState, Loss, Probability, Rate, Reorder};
+use netsim_fabric::{Discipline, Jitter, Limit, LinkConfig, LinkState, Loss, Manner, Probability, Rate, Reorder};
 use serde_json::Value;
 use std::io;
 use std::process::{Command, Stdio};
@@ -48,7 +48,7 @@ const LIMIT: u32 = 100_000;
 /// The arguments of `tc qdisc add dev DEVICE root netem`.
 pub(crate) fn arguments(link: &LinkConfig) -> Result<Vec<String>, NetemError> {
     check(link)?;
-    let mut arguments: Vec<String> = ["limit".into(), LIMIT.to_string()].into();
+    let mut arguments: Vec<String> = ["limit".into(), limit(link).to_string()].into();
     let mut add = |words: &[&str]| arguments.extend(words.iter().map(|word| (*word).to_owned()));
     let delay = microseconds(link.delay_ns);
     match &link.jitter {
@@ -77,6 +77,14 @@ pub(crate) fn arguments(link: &LinkConfig) -> Result<Vec<String>, NetemError> {
     Ok(arguments)
 }
 
+/// A link that is asked to be like netem has netem's own limit.
+fn limit(link: &LinkConfig) -> u64 {
+    match (link.manner, link.queue.limit) {
+        (Manner::Netem, Limit::Packets(packets)) => packets,
+        _ => LIMIT.into(),
+    }
+}
+
 /// Older versions of `tc` know no nanoseconds, but fractions.
 fn microseconds(nanos: u64) -> String {
     format!("{}.{:03}us", nanos / 1000, nanos % 1000)
@@ -91,7 +99,9 @@ fn check(link: &LinkConfig) -> Result<(), NetemError> {
     match link.jitter {
         Jitter::Pareto { .. } => return unsupported("this Pareto jitter", "it has a Pareto distribution of its own"),
         Jitter::Samples(_) => return unsupported("jitter from samples", "use uniform or normal jitter"),
-        Jitter::Uniform { .. } | Jitter::Normal { .. } if link.reorder != Reorder::ByJitter => {
+        Jitter::Uniform { .. } | Jitter::Normal { .. }
+            if link.reorder != Reorder::ByJitter && link.manner != Manner::Netem =>
+        {
             return unsupported("jitter that keeps order", "let the jitter reorder");
         }
         _ => {}
@@ -101,7 +111,9 @@ fn check(link: &LinkConfig) -> Result<(), NetemError> {
         (_, Reorder::Share { .. }, ..) => unsupported("reordering by a fixed distance", "let the jitter reorder"),
         (_, _, Limit::Bytes(_), _) => unsupported("a queue in bytes", "leave the queue unbounded"),
         // Its limit counts packets under way too.
-        (_, _, Limit::Packets(_), _) => unsupported("a queue in packets", "leave the queue unbounded"),
+        (_, _, Limit::Packets(_), _) if link.manner != Manner::Netem => {
+            unsupported("a queue in packets", "leave the queue unbounded")
+        }
         (_, _, _, Discipline::CoDel(_) | Discipline::Red(_)) => {
             unsupported("queue management in the same link", "leave the queue drop-tail")
         }

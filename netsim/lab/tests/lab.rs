@@ -28,7 +28,7 @@ mod suite;
 #[path = "lab/threads.rs"]
 mod threads;
 
-use suite::{Suite, engines, host};
+use suite::{STALL, Suite, engines, host};
 
 fn main() {
     if let Some(code) = fate::victim_main() {

@@ -5,7 +5,7 @@ use crate::plan::{Direction, HOST_MTU, LinkName};
 use crate::tree::Tree;
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
-use netsim_fabric::{Jitter, LinkConfig, Loss, Reorder};
+use netsim_fabric::{Jitter, LinkConfig, Loss, Manner, Reorder};
 
 /// The links of a path taken together.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -90,7 +90,10 @@ impl PathProfile {
 
     /// Whether a link lets packets overtake each other.
     pub fn reorders(&self) -> bool {
-        self.links.iter().any(|link| link.reorder != Reorder::Never)
+        self.links.iter().any(|link| match link.manner {
+            Manner::Wire => link.reorder != Reorder::Never,
+            Manner::Netem => link.jitter != Jitter::None,
+        })
     }
 
     /// How often a packet arrives twice, in parts per billion.

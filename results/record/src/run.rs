@@ -62,6 +62,9 @@ pub struct RunRecord {
     /// What the flows beside the transfer did.
     #[serde(default)]
     pub cross: Vec<CrossReport>,
+    /// What happened to the network, in order of time. Absent in records from before there were such.
+    #[serde(default)]
+    pub changes: Vec<NetworkChange>,
     /// Every process of the subject.
     pub processes: Vec<ProcessReport>,
     /// The numbers. Empty unless the transfer completed and was verified.
@@ -248,6 +251,15 @@ pub struct Sample {
     pub peer: Option<String>,
     /// The value in the metric's unit; always finite.
     pub value: f64,
+}
+
+/// Something that happened to the network during a run, as its scenario says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkChange {
+    /// Nanoseconds after the start of the transfer.
+    pub at_ns: u64,
+    /// What happened, for example `bob loses wifi and goes on by mobile`.
+    pub what: String,
 }
 
 /// Values at equal intervals, on the run's clock.

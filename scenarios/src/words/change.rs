@@ -3,15 +3,16 @@
 use super::size_words;
 use longhaul_record::text;
 use netsim_fabric::{
-    Discipline, Jitter, Limit, LinkConfig, LinkState, Loss, Mtu, Outage, Oversize, Probability, Queue, Rate, Reorder,
+    Discipline, Jitter, Limit, LinkConfig, LinkState, Loss, Manner, Mtu, Outage, Oversize, Probability, Queue, Rate,
+    Reorder,
 };
 use netsim_topology::{Change, Direction, Event, Host, Topology};
 use std::fmt::Write;
 
-/// The events as sentences, each with its time.
-pub(super) fn timeline_words(topology: &Topology, timeline: &[Event]) -> Vec<String> {
+/// What happens at which time, in nanoseconds.
+pub(super) fn timeline_words(topology: &Topology, timeline: &[Event]) -> Vec<(u64, String)> {
     let mut network = topology.clone();
-    let mut sentences: Vec<String> = Vec::new();
+    let mut happens = Vec::new();
     for Event { at_ns, change } in timeline {
         let what = match change {
             Change::Link { name, config } => {
@@ -33,9 +34,9 @@ pub(super) fn timeline_words(topology: &Topology, timeline: &[Event]) -> Vec<Str
                 format!("{host} loses its address and gets {}", addresses.join(" and "))
             }
         };
-        sentences.push(format!("At {}, {what}.", text::nanoseconds(*at_ns)));
+        happens.push((*at_ns, what));
     }
-    sentences
+    happens
 }
 
 /// An interface goes up or down, and the host goes on by the one that it prefers of those left.
@@ -62,6 +63,7 @@ fn change_words(before: &LinkConfig, after: &LinkConfig) -> String {
             words.push(word);
         }
     };
+    differs(before.manner == after.manner, manner_words(after.manner).into());
     differs(before.delay_ns == after.delay_ns, format!("{} of delay", text::nanoseconds(after.delay_ns)));
     differs(before.jitter == after.jitter, jitter_words(&after.jitter));
     differs(before.loss == after.loss, loss_words(&after.loss));
@@ -87,6 +89,9 @@ fn change_words(before: &LinkConfig, after: &LinkConfig) -> String {
 /// What a direction does beside delay, jitter, loss, rate and the limit of its queue.
 pub(super) fn oddities(config: &LinkConfig) -> Vec<String> {
     let mut words = Vec::new();
+    if config.manner == Manner::Netem {
+        words.push(manner_words(config.manner).into());
+    }
     if let Loss::GilbertElliott { .. } = config.loss {
         words.push("losses in bursts".into());
     }
@@ -108,6 +113,13 @@ pub(super) fn oddities(config: &LinkConfig) -> Vec<String> {
 
 fn share(probability: Probability) -> String {
     text::trimmed(text::percent(f64::from(probability.ppb()) / 1e9))
+}
+
+fn manner_words(manner: Manner) -> &'static str {
+    match manner {
+        Manner::Wire => "a wire's rules",
+        Manner::Netem => "netem's rules",
+    }
 }
 
 fn jitter_words(jitter: &Jitter) -> String {

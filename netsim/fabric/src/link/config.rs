@@ -35,6 +35,8 @@ impl Probability {
 /// What a directed link does to packets, in the order in which it does it. The default is a perfect wire.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LinkConfig {
+    /// Whose rules it follows.
+    pub manner: Manner,
     /// Whether the link carries anything.
     pub state: LinkState,
     /// The largest packet it carries; absent: any.
@@ -58,6 +60,18 @@ pub struct LinkConfig {
     /// Segments of one super-packet that leave within this window leave together, at the last one's time, in
     /// nanoseconds. 0 keeps every segment's own time, and so does a link that reorders.
     pub coalesce_ns: u64,
+}
+
+/// Whose rules a link follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Manner {
+    /// A wire's: every segment has its own fate, and order is kept unless it is asked otherwise.
+    #[default]
+    Wire,
+    /// Those of Linux's `netem`, its mistakes included: a super-packet has one fate, the queue's limit counts packets on
+    /// their way too, and jitter reorders. MTU, reordering, queue management, limits in bytes and rates that change are
+    /// not netem's and do nothing.
+    Netem,
 }
 
 /// Whether a link carries anything.

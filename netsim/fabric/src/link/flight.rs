@@ -101,8 +101,24 @@ impl<B: Clone> Flight<B> {
 
     /// A segment that keeps no order.
     pub(super) fn overtake(&mut self, segment: &Segment, at: Time, packet: &Packet<B>) {
+        self.pass(Flying::alone(segment, at, packet));
+    }
+
+    /// A run that keeps no order.
+    pub(super) fn pass(&mut self, run: Flying<B>) {
         self.launched += 1;
-        self.out_of_turn.insert((at, self.launched), Flying::alone(segment, at, packet));
+        self.out_of_turn.insert((run.at, self.launched), run);
+    }
+
+    /// How many runs are under way.
+    pub(super) fn len(&self) -> usize {
+        self.in_turn.len() + self.out_of_turn.len()
+    }
+
+    /// When the last one that is under way arrives; the beginning of time if none is.
+    pub(super) fn latest(&self) -> Time {
+        let out_of_turn = self.out_of_turn.last_key_value().map(|((at, _), _)| *at);
+        self.in_turn.back().map(|run| run.at).into_iter().chain(out_of_turn).max().unwrap_or(Time::ZERO)
     }
 
     /// When the next run arrives.

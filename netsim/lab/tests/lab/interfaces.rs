@@ -1,7 +1,7 @@
 //! Hosts with several interfaces, and interfaces that change while programs use them.
 
-use crate::host;
 use crate::network::up;
+use crate::{STALL, host};
 use netsim_fabric::{LinkConfig, LinkState, Outage};
 use netsim_lab::{Engines, Lab, LabError, NatEngine, calibrate_access, check_nat};
 use netsim_topology::{Access, Change, Event, Host, Interface, Plan, Router, Topology, nat_preset, plan};
@@ -11,8 +11,6 @@ use std::net::{IpAddr, Ipv4Addr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 const MS: u64 = 1_000_000;
-/// Longer than a busy machine keeps a thread that wants to run from running.
-const STALL: Duration = Duration::from_secs(1);
 /// Longer than any of this takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 

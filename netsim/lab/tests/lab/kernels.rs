@@ -1,15 +1,11 @@
 //! Routers that are kernels: NAT by nftables.
 
-use crate::host;
+use crate::{STALL, host};
 use netsim_fabric::{Filtering, LinkConfig, Mapping};
 use netsim_lab::{Engines, Hairpinned, Lab, LabError, NatEngine, NftablesError, Patience, classify};
 use netsim_topology::{Access, Change, Router, Topology, nat_preset, plan};
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
-use std::time::Duration;
-
-/// Longer than a busy machine keeps a thread that wants to run from running.
-const STALL: Duration = Duration::from_secs(1);
 
 fn up(topology: &Topology) -> Result<Lab, LabError> {
     Lab::up_with(&plan(topology).unwrap(), 1, Engines { nat: NatEngine::Nftables, ..crate::engines() })

@@ -1,6 +1,6 @@
 //! What packets meet.
 
-use crate::host;
+use crate::{STALL, host};
 use longhaul_record::{Calibration, MtuCheck, PathCheck, Tolerance};
 use longhaul_stats::Deviation;
 use netsim_fabric::{
@@ -17,9 +17,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const MS: u64 = 1_000_000;
-
-/// Longer than a busy machine keeps a thread that wants to run from running.
-const STALL: Duration = Duration::from_secs(1);
 
 /// Two public hosts; `link` lies in front of the first, in both directions.
 pub(crate) fn pair(link: LinkConfig) -> Topology {
@@ -70,6 +67,15 @@ pub(crate) fn delays_are_what_was_asked() {
         // Never early, however busy the machine is. Late by what that costs: how much is for the self check to say, here
         // it only must not be a wrong unit.
         assert!(got >= asked && got < asked + STALL, "asked {asked:?}, got {got:?}");
+    }
+}
+
+/// Waits for what the emulator does in its own time.
+pub(crate) fn eventually(holds: impl Fn() -> bool) {
+    let until = netsim_lab::now() + 10_000 * MS;
+    while !holds() {
+        assert!(netsim_lab::now() < until, "not within 10 s");
+        std::thread::yield_now();
     }
 }
 
@@ -324,6 +330,8 @@ pub(crate) fn links_change_at_their_time() {
     let lost = LinkConfig { state: LinkState::Down(Outage::Drop), ..LinkConfig::default() };
     lab.change(&change(0, lost).change).unwrap();
     a.send(b"lost").unwrap();
+    // What the emulator has not read yet would meet the link as it is after the start.
+    eventually(|| lab.snapshot().unwrap().links[0].down == 1);
     lab.restart(1).unwrap();
     a.send(b"late").unwrap();
     let mut buffer = [0; 8];

@@ -1,16 +1,12 @@
 //! Routers as real kernels meet them: what they say, how they translate, whom they let talk.
 
-use crate::host;
 use crate::network::up;
+use crate::{STALL, host};
 use netsim_fabric::LinkConfig;
 use netsim_lab::Lab;
 use netsim_topology::{Access, Router, Topology, nat_preset};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::time::Duration;
-
-/// Longer than a busy machine keeps a thread that wants to run from running.
-const STALL: Duration = Duration::from_secs(1);
 
 /// Hosts `a` and `c` behind a router of that preset, `b` in public.
 fn behind(preset: &str) -> Topology {

@@ -7,7 +7,6 @@ use netsim_lab::{Engines, Lab};
 use netsim_topology::{Access, Gateway, Router, Topology, plan};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
 fn with_threads(topology: &Topology, threads: usize) -> Lab {
     let threads = NonZeroUsize::new(threads).unwrap();
@@ -21,8 +20,7 @@ fn exchange(lab: &Lab, seed: u64, count: u32) -> (Vec<LinkReport>, [Vec<u32>; 2]
     a.connect(b.local_addr().unwrap()).unwrap();
     b.connect(a.local_addr().unwrap()).unwrap();
     let arrived = [(&a, &b), (&b, &a)].map(|(from, to)| {
-        // Longer than a busy machine keeps a thread that wants to run from running.
-        to.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        to.set_read_timeout(Some(crate::STALL)).unwrap();
         std::thread::scope(|scope| {
             scope.spawn(|| (0..count).for_each(|n| assert_eq!(from.send(&n.to_be_bytes()).unwrap(), 4)));
             let mut buffer = [0; 4];

@@ -7,9 +7,13 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use netsim_fabric::LinkConfig;
 use netsim_lab::{Attachment, Engines, State};
 use netsim_topology::{Access, Host};
+use std::time::Duration;
 
 /// Names the attachment to use instead of the one that suits the machine.
 const CHOICE: &str = "LONGHAUL_TEST_ATTACHMENT";
+
+/// Longer than a busy machine keeps a thread that wants to run from running.
+pub(crate) const STALL: Duration = Duration::from_secs(3);
 
 pub(crate) fn attachment() -> Attachment {
     let packet = std::env::var_os(CHOICE).is_some_and(|choice| choice == "packet");

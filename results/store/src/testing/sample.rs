@@ -3,8 +3,8 @@
 
 use longhaul_record::{
     Calibration, CommitDetail, CrossKind, CrossReport, DelayCheck, ExitState, Fidelity, HostDetail, LatenessBucket,
-    LinkReport, LossCheck, MtuCheck, Outcome, PathCheck, ProcessReport, RateCheck, Role, RunRecord, SCHEMA, Sample,
-    Series, SubjectDetail, Tolerance, Trigger,
+    LinkReport, LossCheck, MtuCheck, NetworkChange, Outcome, PathCheck, ProcessReport, RateCheck, Role, RunRecord,
+    SCHEMA, Sample, Series, SubjectDetail, Tolerance, Trigger,
 };
 use std::collections::BTreeMap;
 
@@ -155,6 +155,7 @@ pub fn run(shape: Shape) -> RunRecord {
         tolerance: Tolerance::default(),
         links: links(network, seconds),
         cross: cross(network, seconds),
+        changes: changes(network, seconds),
         processes: processes(shape.subject, seconds),
         samples: samples(network, goodput, seconds, shape.subject),
         series: series(network, goodput, seconds, serial),
@@ -357,6 +358,13 @@ fn links(network: &Network, seconds: f64) -> Vec<LinkReport> {
 }
 
 /// On `dsl` alone: one flow each way.
+/// A slow network gets slower on the way.
+fn changes(network: &Network, seconds: f64) -> Vec<NetworkChange> {
+    let what = "bob.link down changes to 2 Mbit/s".to_owned();
+    let change = NetworkChange { at_ns: (seconds * 0.6e9) as u64, what };
+    network.rate_bps.filter(|rate| *rate < 20_000_000).map(|_| change).into_iter().collect()
+}
+
 fn cross(network: &Network, seconds: f64) -> Vec<CrossReport> {
     if network.name != "dsl" {
         return Vec::new();
