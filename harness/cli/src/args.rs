@@ -226,12 +226,18 @@ pub(crate) enum LabCommand {
     },
     /// Try everything routers and links must do, on every engine, with real packets; takes about a minute
     Conformance {
-        /// Only routers of this engine; without it, all
+        /// Only this engine; without it, all that this machine has
         #[arg(long, value_enum, value_name = "ENGINE")]
-        nat_engine: Option<Nat>,
+        engine: Option<Tested>,
+        /// Print one line of JSON, for --add
+        #[arg(long, conflicts_with = "markdown")]
+        json: bool,
         /// Print the table that is in docs/netsim-conformance.md
         #[arg(long)]
         markdown: bool,
+        /// With --markdown: more columns, from what --json printed elsewhere; other lines of the file do not matter
+        #[arg(long, value_name = "FILE", requires = "markdown")]
+        add: Vec<PathBuf>,
     },
     /// Measure the network of a scenario, or what this machine makes of the simulated links themselves
     Calibrate {
@@ -319,6 +325,17 @@ pub(crate) enum Nat {
     Userspace,
     /// Linux's connection tracking: what it does otherwise is refused
     Nftables,
+}
+
+/// An engine of the conformance suite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Tested {
+    /// The simulator's own routers and links
+    Userspace,
+    /// Routers of Linux's connection tracking
+    Nftables,
+    /// Links of the kernel's netem
+    Netem,
 }
 
 impl Nat {

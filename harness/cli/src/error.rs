@@ -25,6 +25,13 @@ pub(crate) enum CliError {
         #[source]
         source: io::Error,
     },
+    /// A file without what `longhaul lab conformance --json` prints.
+    #[error("no conformance document in {}", path.display())]
+    Conformance {
+        path: PathBuf,
+        #[source]
+        source: netsim_lab::conformance::NotOne,
+    },
     /// A name that is neither scenario, tag nor file.
     #[error("no scenario or tag is named `{name}`, and there is no such file; `longhaul scenario list` shows them all")]
     UnknownScenario { name: String },
@@ -130,6 +137,7 @@ impl CliError {
         match self {
             CliError::File(_)
             | CliError::Read { .. }
+            | CliError::Conformance { .. }
             | CliError::UnknownScenario { .. }
             | CliError::UnknownSubject { .. }
             | CliError::UnknownHost { .. }

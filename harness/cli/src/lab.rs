@@ -53,8 +53,13 @@ pub(crate) fn command(command: &LabCommand) -> Result<ExitCode, CliError> {
             let sandbox = netsim_lab::enter()?;
             Ok(ExitCode::from(selfcheck::command(*rounds, *json, &sandbox)?.code()))
         }
-        LabCommand::Conformance { nat_engine, markdown } => {
-            Ok(ExitCode::from(conformance::command(*nat_engine, *markdown)?.code()))
+        LabCommand::Conformance { engine, json, markdown, add } => {
+            let form = match (json, markdown) {
+                (true, _) => conformance::Form::Json,
+                (_, true) => conformance::Form::Markdown { add },
+                _ => conformance::Form::Plain,
+            };
+            Ok(ExitCode::from(conformance::command(*engine, form)?.code()))
         }
     }
 }

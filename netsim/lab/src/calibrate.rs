@@ -243,7 +243,7 @@ fn reflect(socket: &Socket, plan: &ProbePlan) -> (Vec<Seen>, Option<SocketAddr>)
     let (mut seen, mut known) = (Vec::new(), vec![false; plan.count as usize]);
     let mut peer = None;
     let mut payload = [0; PROBE_PAYLOAD];
-    while let Ok(Received { len: PROBE_PAYLOAD, from: Some(from), at }) = socket.receive(&mut payload) {
+    while let Ok(Received { len: PROBE_PAYLOAD, from: Some(from), at, .. }) = socket.receive(&mut payload) {
         let sequence = read_sequence(&payload);
         seen.push(Seen { sequence, delay_ns: at.as_nanos().saturating_sub(read_u64(&payload, 8)) });
         peer = Some(from);

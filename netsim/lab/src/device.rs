@@ -26,6 +26,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::OnceLock;
 
 pub(crate) use address::{connect, disconnect, readdress};
+pub(crate) use packet::wire;
 pub(crate) use pipe::Plumbing;
 pub(crate) use tun::PATH as TUN_PATH;
 
@@ -95,6 +96,14 @@ pub enum DeviceError {
         /// What the kernel said.
         #[source]
         source: Box<rtnetlink::Error>,
+    },
+    /// The kernel does not take an address into use.
+    #[error(
+        "the kernel still takes in nothing for {address}, 10 s after it was told of it; is the machine overloaded?"
+    )]
+    NotReady {
+        /// The address.
+        address: IpAddr,
     },
     /// The local runtime that talks netlink.
     #[error("cannot talk netlink")]
@@ -258,7 +267,8 @@ fn silent_namespace() -> Result<NetNs, DeviceError> {
 
 /// Talks netlink in the current thread's namespace. A runtime is needed only for these few messages.
 pub(crate) fn netlink(work: impl AsyncFnOnce(Handle) -> Result<(), DeviceError>) -> Result<(), DeviceError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(DeviceError::Netlink)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let runtime = runtime.map_err(DeviceError::Netlink)?;
     runtime.block_on(async {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(DeviceError::Netlink)?;
         let driver = tokio::spawn(connection);

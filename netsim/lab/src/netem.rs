@@ -45,6 +45,9 @@ pub enum NetemError {
 /// Packets that netem holds at once: enough for any delay and rate that this engine is used with.
 const LIMIT: u32 = 100_000;
 
+/// A pipe is a pair of Ethernet devices, but a link's rate is one of IP packets: so many bytes of a frame do not count.
+const ETHERNET: u32 = 14;
+
 /// The arguments of `tc qdisc add dev DEVICE root netem`.
 pub(crate) fn arguments(link: &LinkConfig) -> Result<Vec<String>, NetemError> {
     check(link)?;
@@ -72,7 +75,7 @@ pub(crate) fn arguments(link: &LinkConfig) -> Result<Vec<String>, NetemError> {
         }
     }
     if let Rate::Constant(rate) = link.rate {
-        add(&["rate", &format!("{rate}bit")]);
+        add(&["rate", &format!("{rate}bit"), &format!("-{ETHERNET}")]);
     }
     Ok(arguments)
 }
@@ -169,6 +172,7 @@ pub(crate) fn verify(link: &LinkConfig, shown: &str) -> Result<(), NetemError> {
     if let Rate::Constant(rate) = link.rate {
         // In bytes per second.
         asked.push(("rate", "rate", rate.get() as f64 / 8.0));
+        asked.push(("rate", "packetoverhead", -f64::from(ETHERNET)));
     }
     match &link.loss {
         Loss::Bernoulli(probability) => asked.push(("loss-random", "loss", share(*probability))),
@@ -225,7 +229,7 @@ mod tests {
             (
                 rich(),
                 "limit 100000 delay 20000.000us 2000.000us distribution normal loss gemodel 1% 25% 100% 0% \
-                 duplicate 0.5% corrupt 0.1% rate 10000000bit",
+                 duplicate 0.5% corrupt 0.1% rate 10000000bit -14",
             ),
         ] {
             assert_eq!(arguments(&link).unwrap().join(" "), expect);
@@ -252,12 +256,13 @@ mod tests {
             "delay":{"delay":0.02,"jitter":0.002,"correlation":0},
             "loss-gemodel":{"p":0.01,"r":0.25,"1-h":1,"1-k":0},
             "duplicate":{"duplicate":0.005,"correlation":0},"corrupt":{"corrupt":0.001,"correlation":0},
-            "rate":{"rate":1250000,"packetoverhead":0,"cellsize":0,"celloverhead":0},"ecn":false,"gap":0}}]"#;
+            "rate":{"rate":1250000,"packetoverhead":-14,"cellsize":0,"celloverhead":0},"ecn":false,"gap":0}}]"#;
         verify(&rich(), shown).unwrap();
         for (from, to, expect) in [
             ("\"delay\":0.02", "\"delay\":0.00002", "delay delay 0.02"),
             ("\"r\":0.25", "\"r\":0.3", "loss-gemodel r 0.25"),
             ("1250000", "125000", "rate rate 1250000"),
+            (":-14", ":0", "rate packetoverhead -14"),
             ("\"netem\"", "\"noqueue\"", "netem"),
         ] {
             let error = verify(&rich(), &shown.replace(from, to)).unwrap_err().to_string();

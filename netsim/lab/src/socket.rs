@@ -2,10 +2,10 @@
 //! not the time the packet carries.
 
 use crate::clock;
-use netsim_fabric::Time;
+use netsim_fabric::{Ecn, Time};
 use nix::errno::Errno;
 use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt::RcvBufForce,
+    ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt::IpRecvTos, sockopt::RcvBufForce,
     sockopt::ReceiveTimestampns, sockopt::UdpGsoSegment,
 };
 use nix::sys::time::TimeSpec;
@@ -22,17 +22,19 @@ pub(crate) struct Socket {
     socket: UdpSocket,
 }
 
-/// A datagram's length, sender and time of arrival.
+/// A datagram's length, sender, time of arrival, and whether a link on the way was congested (RFC 3168).
 pub(crate) struct Received {
     pub(crate) len: usize,
     pub(crate) from: Option<SocketAddr>,
     pub(crate) at: Time,
+    pub(crate) congested: bool,
 }
 
 impl Socket {
     pub(crate) fn new(socket: UdpSocket) -> io::Result<Socket> {
         forget_mtu(&socket)?;
         setsockopt(&socket, ReceiveTimestampns, &true)?;
+        setsockopt(&socket, IpRecvTos, &true)?;
         // Only root may; an ordinary user's trains lose packets if the machine is very busy, and calibration says so.
         let _ = setsockopt(&socket, RcvBufForce, &RECEIVE_BUFFER);
         Ok(Socket { socket })
@@ -57,18 +59,22 @@ impl Socket {
 
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         let mut parts = [IoSliceMut::new(buffer)];
-        let mut control = nix::cmsg_space!(TimeSpec);
+        let mut control = nix::cmsg_space!(TimeSpec, u8);
         let message =
             recvmsg::<SockaddrStorage>(self.socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty())?;
-        let stamp = message.cmsgs()?.find_map(|control| match control {
-            ControlMessageOwned::ScmTimestampns(stamp) => Some(stamp),
-            _ => None,
-        });
+        let (mut stamp, mut congested) = (None, false);
+        for control in message.cmsgs()? {
+            match control {
+                ControlMessageOwned::ScmTimestampns(time) => stamp = Some(time),
+                ControlMessageOwned::Ipv4Tos(tos) => congested = Ecn::from_bits(tos) == Ecn::CongestionExperienced,
+                _ => {}
+            }
+        }
         let from = message.address.as_ref().and_then(|address| {
             let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::new(IpAddr::V4(v4.ip()), v4.port()));
             v4.or_else(|| address.as_sockaddr_in6().map(|v6| SocketAddr::new(IpAddr::V6(v6.ip()), v6.port())))
         });
-        Ok(Received { len: message.bytes, from, at: stamp.map_or_else(clock::now, monotonic) })
+        Ok(Received { len: message.bytes, from, at: stamp.map_or_else(clock::now, monotonic), congested })
     }
 }
 

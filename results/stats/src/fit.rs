@@ -31,6 +31,13 @@ pub fn kolmogorov_smirnov(samples: &[f64], cdf: impl Fn(f64) -> f64) -> Option<f
     Some(kolmogorov_tail((n.sqrt() + 0.12 + 0.11 / n.sqrt()) * distance))
 }
 
+/// The share of a normal variable's values that are below `deviations` standard deviations from its middle (DLMF 7.2.1, by
+/// 7.11.2 and 8.4.6).
+pub fn normal_cdf(deviations: f64) -> f64 {
+    let beyond = upper_gamma(0.5, deviations * deviations / 2.0) / 2.0;
+    if deviations < 0.0 { beyond } else { 1.0 - beyond }
+}
+
 /// Σ 2 (−1)^(k−1) exp(−2 k² λ²), the tail of Kolmogorov's distribution. The series is useless near 0, where the tail is 1.
 fn kolmogorov_tail(lambda: f64) -> f64 {
     if lambda < 0.2 {
@@ -100,6 +107,14 @@ fn ln_gamma(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn normal_values() {
+        for (deviations, share) in [(0.0, 0.5), (1.0, 0.841_344_746), (-1.959_963_985, 0.025), (3.0, 0.998_650_102)] {
+            let got = normal_cdf(deviations);
+            assert!((got - share).abs() < 1e-8, "{deviations}: {got}");
+        }
+    }
 
     #[test]
     fn chi_square_agrees_with_published_values() {

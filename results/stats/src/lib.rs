@@ -13,7 +13,7 @@ mod interval;
 mod judge;
 mod quantile;
 
-pub use fit::{chi_square, kolmogorov_smirnov};
+pub use fit::{chi_square, kolmogorov_smirnov, normal_cdf};
 pub use interval::{Interval, Z_999, wilson};
 pub use judge::{Deviation, judge, judge_cross, loss_interval};
 pub use quantile::{median, quantile};

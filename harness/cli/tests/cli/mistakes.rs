@@ -39,6 +39,7 @@ pub(crate) fn mistakes_in_files_are_named() {
 
 pub(crate) fn unknown_names_are_named() {
     let ground = Ground::new();
+    ground.file("console.txt", "no row was tried\n");
     for (arguments, expect) in [
         (&["run", "latency-21ms", "--db", DB][..], &["`latency-21ms`", "longhaul scenario list"][..]),
         (&["run", "missing.toml", "--db", DB], &["cannot read missing.toml", "No such file"]),
@@ -49,6 +50,8 @@ pub(crate) fn unknown_names_are_named() {
         (&["scenario", "show", "locla"], &["`locla`", "longhaul scenario list"]),
         (&["scenario", "check", "missing.toml"], &["cannot read missing.toml"]),
         (&["lab", "show", "locla"], &["`locla`"]),
+        (&["lab", "conformance", "--markdown", "--add", "no.json"], &["cannot read no.json", "No such file"]),
+        (&["lab", "conformance", "--markdown", "--add", "console.txt"], &["console.txt", "lab conformance --json"]),
         (&["lab", "exec", "dsl", "nobody", "--", "true"], &["`dsl` has no host `nobody`", "alice, bob"]),
     ] {
         ground.longhaul(arguments).refused(2, expect);

@@ -4,9 +4,12 @@ use super::Verdict;
 use super::field::FieldError;
 use super::train::{self, Outcome, Pace, Train};
 use crate::lab::Engines;
-use longhaul_record::{Fidelity, text};
-use longhaul_stats::{chi_square, kolmogorov_smirnov, median};
-use netsim_fabric::{Jitter, LinkConfig, Loss, Mtu, Oversize, Probability, Queue, Rate, Reorder, Shift};
+use longhaul_record::Fidelity;
+use longhaul_stats::{chi_square, kolmogorov_smirnov, median, normal_cdf};
+use netsim_fabric::{
+    CoDelConfig, Discipline, Jitter, Limit, LinkConfig, LinkState, Loss, Mtu, Outage, Oversize, Probability, Queue,
+    Rate, RedConfig, Reorder, Samples, Shift,
+};
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
@@ -18,8 +21,17 @@ pub struct LinkRow {
     /// How the link is configured, and with what it is tried.
     pub terms: &'static str,
     link: LinkConfig,
+    /// What the link becomes once it has taken in everything.
+    then: Option<LinkConfig>,
     train: Train,
     check: Check,
+}
+
+impl LinkRow {
+    /// Whether the machine's speed shows in it. All else is a matter of counting.
+    pub(super) fn is_timed(&self) -> bool {
+        self.check.is_timed()
+    }
 }
 
 /// What must be seen.
@@ -33,8 +45,8 @@ enum Check {
     Twice(f64),
     /// So many packets are overtaken: χ².
     Overtaken(f64),
-    /// Delay differs evenly from its middle, by so many nanoseconds at most: Kolmogorov–Smirnov.
-    Uniform(f64),
+    /// Delay differs from its middle as the link's jitter says: Kolmogorov–Smirnov.
+    Jitter,
     /// The median delay, in nanoseconds.
     Delay(f64),
     /// Bits per second of IP.
@@ -43,6 +55,12 @@ enum Check {
     InOrder,
     /// Nothing arrives.
     Nothing,
+    /// The first so many arrive, and no more.
+    First(u32),
+    /// Everything arrives, some of it, but not all, with a mark of congestion.
+    Marked,
+    /// Some of it arrives, but not all, and nothing with a mark.
+    Thinned,
     /// The first packet does not arrive; once its sender has learnt why, it cuts them in pieces, and they do.
     Learnt,
 }
@@ -50,7 +68,7 @@ enum Check {
 impl Check {
     /// Whether the machine's speed shows in it. All else is a matter of counting.
     fn is_timed(self) -> bool {
-        matches!(self, Check::Overtaken(_) | Check::Uniform(_) | Check::Delay(_) | Check::Rate(_))
+        matches!(self, Check::Overtaken(_) | Check::Jitter | Check::Delay(_) | Check::Rate(_))
     }
 }
 
@@ -87,12 +105,14 @@ fn probability(share: f64) -> Probability {
 pub fn link_rows() -> Vec<LinkRow> {
     let mut rows = losses();
     rows.extend(times());
+    rows.extend(jitters());
     rows.extend(fates());
+    rows.extend(queues());
     rows
 }
 
 fn row(about: &'static str, terms: &'static str, link: LinkConfig, train: Train, check: Check) -> LinkRow {
-    LinkRow { about, terms, link, train, check }
+    LinkRow { about, terms, link, then: None, train, check }
 }
 
 fn losses() -> Vec<LinkRow> {
@@ -104,58 +124,61 @@ fn losses() -> Vec<LinkRow> {
         loss_good: Probability::ZERO,
         loss_bad: Probability::ONE,
     };
-    let fast = Train { count: 20_000, bytes: 32, pace: Pace::Fast };
-    let packed = Train { count: 20_000, bytes: 200, pace: Pace::Super(40) };
+    let fast = Train { count: 20_000, bytes: 32, pace: Pace::Fast, ecn: false };
+    let half = Train { count: 10_000, ..fast };
+    let packed = Train { bytes: 200, pace: Pace::Super(40), ..half };
     vec![
         row("loss", "1 %, 20,000 packets", loss(0.01), fast, Check::Lost(0.01)),
-        row("loss", "5 %, 20,000 packets", loss(0.05), fast, Check::Lost(0.05)),
-        row("loss", "20 %, 20,000 packets", loss(0.2), fast, Check::Lost(0.2)),
+        row("loss", "5 %, 10,000 packets", loss(0.05), half, Check::Lost(0.05)),
+        row("loss", "20 %, 10,000 packets", loss(0.2), half, Check::Lost(0.2)),
         // Seen elsewhere: whole super-packets were lost.
-        row("loss", "5 %, super-packets of 40 segments, 20,000 segments", loss(0.05), packed, Check::Lost(0.05)),
+        row("loss", "5 %, super-packets of 40 segments, 10,000 segments", loss(0.05), packed, Check::Lost(0.05)),
         row(
             "loss",
-            "Gilbert–Elliott, bursts of 4 on average, 20,000 packets",
+            "Gilbert–Elliott, bursts of 4 on average, 10,000 packets",
             LinkConfig { loss: bursts, ..wire() },
-            fast,
+            half,
             Check::Bursts(0.25),
         ),
         row(
             "corruption",
             "2 %, 10,000 packets: checksums catch it",
             LinkConfig { corrupt: probability(0.02), ..wire() },
-            Train { count: 10_000, ..fast },
+            // Large ones: netem may damage the Ethernet header too, which nobody would notice.
+            Train { bytes: 1000, ..half },
             Check::Lost(0.02),
         ),
         row(
             "duplication",
             "5 %, 10,000 packets",
             LinkConfig { duplicate: probability(0.05), ..wire() },
-            Train { count: 10_000, ..fast },
+            half,
             Check::Twice(0.05),
         ),
     ]
 }
 
+fn paced(count: u32, gap: u64) -> Train {
+    Train { count, bytes: 32, pace: Pace::Every(gap), ecn: false }
+}
+
+fn burst(count: u32, bytes: usize) -> Train {
+    Train { count, bytes, pace: Pace::Burst, ecn: false }
+}
+
+fn mbit(mbit: u64) -> Rate {
+    NonZeroU64::new(mbit * 1_000_000).map_or(Rate::default(), Rate::Constant)
+}
+
 fn times() -> Vec<LinkRow> {
     let wire = LinkConfig::default;
-    let paced = |count, gap| Train { count, bytes: 32, pace: Pace::Every(gap) };
-    let rate = |mbit: u64| LinkConfig {
-        rate: NonZeroU64::new(mbit * 1_000_000).map_or(Rate::default(), Rate::Constant),
-        queue: Queue::drop_tail(1_000_000),
-        ..wire()
-    };
-    let train = Train { count: 100, bytes: 1000, pace: Pace::Burst };
+    let rate = |rate| LinkConfig { rate: mbit(rate), ..wire() };
     vec![
         row("delay", "20 ms", LinkConfig { delay_ns: 20 * MS, ..wire() }, paced(100, 2 * MS), Check::Delay(20e6)),
-        row(
-            "jitter",
-            "20 ms ± 4 ms, evenly, 500 packets",
-            LinkConfig { delay_ns: 20 * MS, jitter: Jitter::Uniform { ns: 4 * MS }, ..wire() },
-            paced(500, 9 * MS),
-            Check::Uniform(4e6),
-        ),
-        row("rate", "10 Mbit/s, a train of 100 packets", rate(10), train, Check::Rate(10e6)),
-        row("rate", "2 Mbit/s, a train of 100 packets", rate(2), train, Check::Rate(2e6)),
+        row("rate", "10 Mbit/s, a train of 100 packets", rate(10), burst(100, 1000), Check::Rate(10e6)),
+        row("rate", "2 Mbit/s, a train of 100 packets", rate(2), burst(100, 1000), Check::Rate(2e6)),
+        // Where a frame's header counted, these would be slower by a fifth.
+        row("rate", "1 Mbit/s, a train of 200 packets of 60 bytes", rate(1), burst(200, 32), Check::Rate(1e6)),
         row(
             "order",
             "20 ms ± 10 ms without reordering, 1,000 packets in 1 s",
@@ -173,9 +196,49 @@ fn times() -> Vec<LinkRow> {
     ]
 }
 
+/// Every distribution, in packets that may overtake each other, so that each has its own delay; and one in which none may,
+/// but they are so far apart that none would.
+fn jitters() -> Vec<LinkRow> {
+    let free = |jitter| LinkConfig { delay_ns: 100 * MS, jitter, reorder: Reorder::ByJitter, ..LinkConfig::default() };
+    let apart = LinkConfig { delay_ns: 20 * MS, jitter: Jitter::Uniform { ns: 4 * MS }, ..LinkConfig::default() };
+    let row = |terms, link, train| row("jitter", terms, link, train, Check::Jitter);
+    vec![
+        row("20 ms ± 4 ms, evenly, 500 packets", apart, paced(500, 9 * MS)),
+        row(
+            "100 ms ± 40 ms, evenly, reordering, 1,000 packets",
+            free(Jitter::Uniform { ns: 40 * MS }),
+            paced(1_000, 2 * MS),
+        ),
+        row(
+            "100 ms, normal with σ = 20 ms, reordering, 1,000 packets",
+            free(Jitter::Normal { sigma_ns: 20 * MS }),
+            paced(1_000, 2 * MS),
+        ),
+        row(
+            "100 ms, Pareto with scale 20 ms and shape 3, reordering, 1,000 packets",
+            free(Jitter::Pareto { scale_ns: 20 * MS, shape_milli: 3000 }),
+            paced(1_000, 2 * MS),
+        ),
+        row(
+            "100 ms, from samples: evenly 10 to 30 ms earlier or later, reordering, 1,000 packets",
+            free(Samples::new(two_humps()).map_or(Jitter::None, Jitter::Samples)),
+            paced(1_000, 2 * MS),
+        ),
+    ]
+}
+
+/// Deviations between [`HUMPS`] and their mirror image, as evenly spread as can be.
+fn two_humps() -> Vec<i64> {
+    const EACH: i64 = 10_000;
+    let (near, far) = HUMPS;
+    (0..EACH).map(|n| near + (far - near) * n / EACH).flat_map(|deviation| [deviation, -deviation]).collect()
+}
+
+const HUMPS: (i64, i64) = (10 * MS as i64, 30 * MS as i64);
+
 fn fates() -> Vec<LinkRow> {
     let mtu = |oversize| LinkConfig { mtu: Some(Mtu { bytes: 1000, oversize }), ..LinkConfig::default() };
-    let of = |bytes| Train { count: 20, bytes, pace: Pace::Every(MS) };
+    let of = |bytes| Train { bytes, ..paced(20, MS) };
     vec![
         row("MTU", "1000 bytes, packets of 1000", mtu(Oversize::BlackHole), of(1000 - HEADERS), Check::InOrder),
         row(
@@ -195,15 +258,50 @@ fn fates() -> Vec<LinkRow> {
     ]
 }
 
-/// A row about links and what became of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TriedLink {
-    /// The row.
-    pub row: LinkRow,
-    /// What carried the packets: a column of the table.
-    pub column: String,
-    /// What became of it.
-    pub verdict: Verdict,
+/// Queues, without a look at the time: they fill while the link holds packets, or follow the link's own clock.
+fn queues() -> Vec<LinkRow> {
+    let down = |outage, limit| LinkConfig {
+        state: LinkState::Down(outage),
+        queue: Queue { limit, ..Queue::default() },
+        ..LinkConfig::default()
+    };
+    let again = |about, terms, link: LinkConfig, check| LinkRow {
+        then: Some(LinkConfig { state: LinkState::Up, ..link.clone() }),
+        ..row(about, terms, link, burst(20, 100 - HEADERS), check)
+    };
+    let managed = |discipline, ecn| LinkConfig {
+        rate: mbit(1),
+        queue: Queue { discipline, ecn, ..Queue::default() },
+        ..LinkConfig::default()
+    };
+    let red = Discipline::Red(RedConfig {
+        min_bytes: 5_000,
+        max_bytes: 100_000,
+        max_probability: probability(0.5),
+        weight_shift: 1,
+    });
+    let codel = Discipline::CoDel(CoDelConfig::default());
+    let capable = Train { ecn: true, ..burst(60, 1000) };
+    let hold = |limit| down(Outage::Hold, limit);
+    vec![
+        again("outage", "20 packets, dropped while down", down(Outage::Drop, Limit::Unbounded), Check::Nothing),
+        again("outage", "20 packets, held while down", hold(Limit::Unbounded), Check::InOrder),
+        again("queue", "20 packets into 500 bytes, 5 fit", hold(Limit::Bytes(500)), Check::First(5)),
+        again("queue", "20 packets into 499 bytes, 4 fit", hold(Limit::Bytes(499)), Check::First(4)),
+        again("queue", "20 packets into a queue of 7", hold(Limit::Packets(7)), Check::First(7)),
+        row("CoDel", "60 packets at 1 Mbit/s, marked by ECN", managed(codel, true), capable, Check::Marked),
+        row("CoDel", "60 packets at 1 Mbit/s, dropped without ECN", managed(codel, false), capable, Check::Thinned),
+        row(
+            "CoDel",
+            "60 packets at 1 Mbit/s, sender without ECN",
+            managed(codel, true),
+            burst(60, 1000),
+            Check::Thinned,
+        ),
+        row("RED", "60 packets at 1 Mbit/s, marked by ECN", managed(red, true), capable, Check::Marked),
+        row("RED", "60 packets at 1 Mbit/s, dropped without ECN", managed(red, false), capable, Check::Thinned),
+        row("RED", "60 packets at 1 Mbit/s, sender without ECN", managed(red, true), burst(60, 1000), Check::Thinned),
+    ]
 }
 
 /// Tries a row.
@@ -214,14 +312,14 @@ pub fn try_link(row: &LinkRow, engines: Engines) -> Verdict {
             Ok(Verdict::True) => return Verdict::True,
             // The machine may be at fault; what the seed decides stays as it is.
             Ok(found) => verdict = found,
-            Err(error) => return Verdict::Broken { why: text::chain(&error) },
+            Err(error) => return super::untried(&error),
         }
     }
     verdict
 }
 
 fn once(row: &LinkRow, engines: Engines) -> Result<Verdict, FieldError> {
-    let outcome = train::run(&row.link, row.train, super::SEED, engines)?;
+    let outcome = train::run(&row.link, row.then.as_ref(), row.train, super::SEED, engines)?;
     let finding = find(row, &outcome);
     let holds = match finding {
         Some(Finding::P(p)) => p >= ALPHA,
@@ -271,11 +369,9 @@ fn find(row: &LinkRow, outcome: &Outcome) -> Option<Finding> {
         Check::Bursts(end) => bursts(&lost, end).map(Finding::P),
         Check::Twice(p) => share(copies.iter().filter(|copies| **copies == 2).count(), p),
         Check::Overtaken(p) => share(overtaken(outcome), p),
-        Check::Uniform(half) => {
+        Check::Jitter => {
             let middle = row.link.delay_ns as f64;
-            let delays = delays(outcome);
-            kolmogorov_smirnov(&delays, |delay| ((delay - middle + half) / (2.0 * half)).clamp(0.0, 1.0))
-                .map(Finding::P)
+            kolmogorov_smirnov(&delays(outcome), |delay| below(&row.link.jitter, delay - middle)).map(Finding::P)
         }
         Check::Delay(want) => {
             let got = median(&delays(outcome))?;
@@ -293,6 +389,35 @@ fn find(row: &LinkRow, outcome: &Outcome) -> Option<Finding> {
         }
         Check::Learnt => Some(Finding::Holds(copies.first() == Some(&0) && copies.last() == Some(&1))),
         Check::Nothing => Some(Finding::Holds(outcome.arrived.is_empty())),
+        Check::First(count) => {
+            Some(Finding::Holds(copies.iter().enumerate().all(|(n, copies)| *copies == u32::from((n as u32) < count))))
+        }
+        Check::Marked => {
+            let marked = outcome.arrived.iter().filter(|arrival| arrival.marked).count();
+            Some(Finding::Holds(copies.iter().all(|copies| *copies == 1) && 0 < marked && marked < copies.len()))
+        }
+        Check::Thinned => {
+            let count = outcome.arrived.len();
+            Some(Finding::Holds(0 < count && count < copies.len() && !outcome.arrived.iter().any(|a| a.marked)))
+        }
+    }
+}
+
+/// The share of packets whose delay differs by less than so many nanoseconds from the middle.
+fn below(jitter: &Jitter, deviation: f64) -> f64 {
+    match jitter {
+        Jitter::None => f64::from(u8::from(deviation > 0.0)),
+        Jitter::Uniform { ns } => ((deviation / *ns as f64 + 1.0) / 2.0).clamp(0.0, 1.0),
+        Jitter::Normal { sigma_ns } => normal_cdf(deviation / *sigma_ns as f64),
+        Jitter::Pareto { scale_ns, shape_milli } => {
+            1.0 - (1.0 + deviation.max(0.0) / *scale_ns as f64).powf(-f64::from(*shape_milli) / 1000.0)
+        }
+        // The rows' own, see `two_humps`.
+        Jitter::Samples(_) => {
+            let (near, far) = (HUMPS.0 as f64, HUMPS.1 as f64);
+            let beyond = ((deviation.abs() - near) / (far - near)).clamp(0.0, 1.0) / 2.0;
+            if deviation < 0.0 { 0.5 - beyond } else { 0.5 + beyond }
+        }
     }
 }
 

@@ -1,19 +1,25 @@
 //! The reference: the fabric alone, in virtual time.
 
+use super::packets;
 use super::rows::Row;
-use super::script::{Heard, SOCKETS, Stage};
+use super::script::{self, Heard, SOCKETS, Sending, Stage};
 use netsim_fabric::{Fabric, NodeId, Packet, Time};
 use netsim_topology::{Built, Place, Plan, build};
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A network in which nothing takes time but waiting.
 pub(crate) struct Model {
-    fabric: Fabric<()>,
-    nodes: Vec<NodeId>,
+    fabric: Fabric<Vec<u8>>,
+    /// Hosts that there are, by socket.
+    nodes: Vec<Option<NodeId>>,
     own: Vec<SocketAddr>,
+    inside: Vec<IpAddr>,
     router: NodeId,
-    other: Vec<std::net::IpAddr>,
+    other: Vec<IpAddr>,
+    /// Whether ICMP errors count as heard: ordinary sockets keep them to themselves.
+    hears_errors: bool,
+    sent: u32,
     now: Time,
 }
 
@@ -25,10 +31,29 @@ impl Model {
     pub(crate) fn new(plan: &Plan, row: &Row, seed: u64) -> Option<Model> {
         let Built { fabric, nodes, .. } = build(&plan.steps, Fabric::new(seed));
         let of = |host: &str| nodes.get(&Place::Host(host.to_owned())).copied();
-        let router = *nodes.get(&Place::Router(super::ROUTER.to_owned()))?;
-        let hosts: Option<Vec<NodeId>> = SOCKETS.iter().map(|(_, host, _)| of(host)).collect();
-        let own = super::own_addresses(plan, row.v6)?;
-        Some(Model { fabric, nodes: hosts?, own, router, other: super::other_addresses(plan), now: Time::ZERO })
+        Some(Model {
+            fabric,
+            nodes: SOCKETS.iter().map(|(_, host, _)| of(host)).collect(),
+            own: super::own_addresses(plan, row.v6),
+            inside: super::inside_addresses(plan),
+            router: *nodes.get(&Place::Router(super::ROUTER.to_owned()))?,
+            other: super::other_addresses(plan),
+            hears_errors: row.is_raw(),
+            sent: 0,
+            now: Time::ZERO,
+        })
+    }
+
+    fn listen(&mut self) -> Option<Heard> {
+        while let Some(egress) = self.fabric.poll(self.now) {
+            let node = self.nodes.iter().position(|node| *node == Some(egress.host));
+            let read = egress.packet.to_bytes().and_then(|bytes| packets::read(&bytes));
+            let (Some(node), Some(read)) = (node, read) else { continue };
+            if read.about.is_none() || self.hears_errors {
+                return script::heard(&read, SOCKETS[node].1, &self.own);
+            }
+        }
+        None
     }
 }
 
@@ -39,16 +64,17 @@ impl Stage for Model {
         self.own[socket]
     }
 
-    fn send(&mut self, from: usize, to: SocketAddr, _: bool) -> Result<Option<Heard>, Infallible> {
+    fn is_router(&self, addr: IpAddr) -> bool {
+        self.inside.contains(&addr)
+    }
+
+    fn send(&mut self, sending: &Sending, _: bool) -> Result<Option<Heard>, Infallible> {
         self.now = self.now + MOMENT_NS;
-        let (src, dst) = (self.own[from].to_string(), to.to_string());
-        let Ok(packet) = Packet::udp(&src, &dst, 100, ()) else { return Ok(None) };
-        self.fabric.ingress(self.now, self.nodes[from], packet);
-        let Some(egress) = self.fabric.poll(self.now) else { return Ok(None) };
-        let head = egress.packet.head;
-        let at = SocketAddr::new(head.dst.addr, head.dst.port);
-        let by = (0..SOCKETS.len()).find(|&n| self.nodes[n] == egress.host && self.own[n] == at);
-        Ok(by.map(|by| (by, SocketAddr::new(head.src.addr, head.src.port))))
+        self.sent += 1;
+        let packet = sending.bytes(self.own[sending.from], self.sent).and_then(Packet::from_bytes);
+        let (Some(packet), Some(node)) = (packet, self.nodes[sending.from]) else { return Ok(None) };
+        self.fabric.ingress(self.now, node, packet);
+        Ok(self.listen())
     }
 
     fn wait_ms(&mut self, millis: u64) -> Result<(), Infallible> {

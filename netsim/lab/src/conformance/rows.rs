@@ -1,6 +1,7 @@
 //! What a router must do, row by row. What is expected follows from the terms of RFC 4787 alone.
 
-use super::script::MANY;
+use super::protocols;
+use super::script::{self, MANY, Terms};
 use netsim_fabric::{
     Collision, Filtering, FirewallConfig, Hairpin, Mapping, NatConfig, Outbound, Pooling, PortAssignment,
 };
@@ -18,16 +19,59 @@ pub struct Row {
     pub(crate) gateway: Gateway,
     /// The family it is tried in.
     pub(crate) v6: bool,
+    /// What is sent.
+    pub(crate) kind: Kind,
+    /// What is around the router.
+    pub(crate) shape: Shape,
     /// What is done.
     pub script: String,
     /// What must be seen.
     pub expected: String,
 }
 
-const SECOND: u64 = 1_000_000_000;
+/// What a row's packets are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Datagrams.
+    Udp,
+    /// TCP segments.
+    Tcp,
+    /// Echo requests and replies.
+    Echo,
+}
+
+/// What is around a row's router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// The internet alone.
+    Home,
+    /// A second home, behind a router of the same kind.
+    Homes,
+    /// A second home, and a carrier's router in front of both.
+    Carrier(Gateway),
+}
+
+impl Row {
+    /// Whether it needs more than ordinary sockets: TCP segments one by one, or ICMP.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.kind != Kind::Udp || script::is_raw(&self.script)
+    }
+
+    pub(crate) fn script_terms(&self) -> Terms<'_> {
+        let outermost = if let Shape::Carrier(carrier) = &self.shape { carrier } else { &self.gateway };
+        let nat = match (&outermost.ipv6, self.v6) {
+            (Ipv6::Masquerade(nat), true) => Some(nat),
+            (_, true) => None,
+            (_, false) => outermost.nat.as_ref(),
+        };
+        Terms { kind: self.kind, nat }
+    }
+}
+
+pub(super) const SECOND: u64 = 1_000_000_000;
 
 /// Linux's terms, without the difference between answered and unanswered.
-fn linux() -> NatConfig {
+pub(super) fn linux() -> NatConfig {
     NatConfig { unanswered_timeout_ns: None, settling_ns: None, ..preset_linux() }
 }
 
@@ -36,13 +80,17 @@ fn preset_linux() -> NatConfig {
 }
 
 /// One port for all destinations, anyone may send to it.
-fn full_cone() -> NatConfig {
+pub(super) fn full_cone() -> NatConfig {
     NatConfig { filtering: Filtering::EndpointIndependent, ..NatConfig::default() }
 }
 
-fn row(about: &'static str, terms: &str, nat: NatConfig, script: &str, expected: &str) -> Row {
-    let gateway = Gateway::with_nat(nat);
-    Row { about, terms: terms.into(), gateway, v6: false, script: script.into(), expected: expected.into() }
+pub(super) fn row(about: &'static str, terms: &str, nat: NatConfig, script: &str, expected: &str) -> Row {
+    of(about, terms, Gateway::with_nat(nat), script, expected)
+}
+
+pub(super) fn of(about: &'static str, terms: &str, gateway: Gateway, script: &str, expected: &str) -> Row {
+    let (terms, script, expected) = (terms.into(), script.into(), expected.into());
+    Row { about, terms, gateway, v6: false, kind: Kind::Udp, shape: Shape::Home, script, expected }
 }
 
 /// All rows.
@@ -55,11 +103,17 @@ pub(crate) fn rows() -> Vec<Row> {
     rows.extend(linux_timeouts());
     rows.extend(flushes());
     rows.extend(others());
+    rows.extend(protocols::rows());
     rows
 }
 
-/// Every mapping with every filter.
+/// Every mapping with every filter, as UDP shows it.
 fn behaviours() -> Vec<Row> {
+    every_behaviour("mapping and filtering", "a>x1 x1>a x2>a y>a a>x2 a>y")
+}
+
+/// The same for a script that does that.
+pub(super) fn every_behaviour(about: &'static str, script: &str) -> Vec<Row> {
     let mut rows = Vec::new();
     for (mapping, later, kind) in [
         (Mapping::EndpointIndependent, "p p", "endpoint-independent"),
@@ -73,8 +127,7 @@ fn behaviours() -> Vec<Row> {
         ] {
             let base = NatConfig { mapping, filtering, ports: PortAssignment::Random, ..linux() };
             let terms = format!("{kind} mapping, {filter} filtering, random ports");
-            let script = "a>x1 x1>a x2>a y>a a>x2 a>y";
-            rows.push(row("mapping and filtering", &terms, base, script, &format!("p {heard} {later}")));
+            rows.push(row(about, &terms, base, script, &format!("p {heard} {later}")));
         }
     }
     rows
@@ -201,29 +254,15 @@ fn others() -> Vec<Row> {
     let lax = FirewallConfig { inbound_v4: Some(Filtering::EndpointIndependent), ..strict };
     let no_udp = FirewallConfig { outbound: Outbound::NoUdp, ..FirewallConfig::default() };
     let with = |firewall| Gateway { firewall, ..Gateway::OPEN };
-    let of = |about, terms: &str, gateway, v6, script: &str, expected: &str| Row {
-        about,
-        terms: terms.into(),
-        gateway,
-        v6,
-        script: script.into(),
-        expected: expected.into(),
-    };
+    let v6 = |terms, gateway, script, expected| Row { v6: true, ..of("IPv6", terms, gateway, script, expected) };
     let preset = |name| nat_preset(name).unwrap_or(Gateway::OPEN);
     let knock = "x1>a a>x1 x1>a x2>a";
     vec![
-        of("firewall", "IPv4, only answers come in", with(strict), false, knock, "- itself a -"),
-        of("firewall", "IPv4, anyone once something left", with(lax), false, knock, "- itself a a"),
-        of("firewall", "no UDP", with(no_udp), false, "a>x1 x1>a", "- -"),
-        of(
-            "IPv6",
-            "firewall (RFC 6092)",
-            Gateway { ipv6: Ipv6::Firewall, ..Gateway::OPEN },
-            true,
-            knock,
-            "- itself a -",
-        ),
-        of("IPv6", "masquerade, Linux", preset("nat66"), true, "a>x1 c>y x1>a x2>a", "own own a -"),
-        of("IPv6", "prefix translation (RFC 6296)", preset("nptv6"), true, "a>x1 x1>a y>a", "own a -"),
+        of("firewall", "IPv4, only answers come in", with(strict), knock, "- itself a -"),
+        of("firewall", "IPv4, anyone once something left", with(lax), knock, "- itself a a"),
+        of("firewall", "no UDP", with(no_udp), "a>x1 x1>a", "- -"),
+        v6("firewall (RFC 6092)", Gateway { ipv6: Ipv6::Firewall, ..Gateway::OPEN }, knock, "- itself a -"),
+        v6("masquerade, Linux", preset("nat66"), "a>x1 c>y x1>a x2>a", "own own a -"),
+        v6("prefix translation (RFC 6296)", preset("nptv6"), "a>x1 x1>a y>a", "own a -"),
     ]
 }

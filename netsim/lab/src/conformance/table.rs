@@ -1,64 +1,63 @@
 //! The table, for people.
 
-use super::{Tried, TriedLink, Verdict};
-use crate::lab::NatEngine;
+use super::{Document, Tried, Verdict};
 use std::fmt::Write;
 
 /// Nobody reads a longer one.
 const MAX_SCRIPT: usize = 80;
 
 /// Markdown: a row of the suite on each line, an engine in each column, the reasons for what is unsupported below.
-pub fn markdown(tried: &[Tried]) -> String {
-    let mut engines: Vec<NatEngine> = tried.iter().map(|tried| tried.engine).collect();
-    engines.sort_unstable();
-    engines.dedup();
-    let mut reasons = Vec::new();
-    let mut text = String::from("| About | Terms | What is done | What must be seen |");
-    for engine in &engines {
-        let _ = write!(text, " {} |", engine.as_str());
-    }
-    let _ = writeln!(text, "\n|---|---|---|---|{}", "---|".repeat(engines.len()));
-    for first in tried.iter().filter(|tried| Some(&tried.engine) == engines.first()) {
-        let row = &first.row;
-        let (script, expected) = if row.script.len() <= MAX_SCRIPT {
-            (format!("`{}`", row.script), format!("`{}`", row.expected))
+pub fn routers_markdown(documents: &[Document]) -> String {
+    let done = |tried: &Tried| {
+        let (script, expected) = tried.script.clone().unwrap_or_default();
+        if script.len() <= MAX_SCRIPT {
+            vec![format!("`{script}`"), format!("`{expected}`")]
         } else {
-            (format!("{} random sendings", row.script.split(' ').count()), "what the model sees".to_owned())
-        };
-        let _ = write!(text, "| {} | {} | {script} | {expected} |", row.about, row.terms);
-        for engine in &engines {
-            let same = tried.iter().find(|tried| tried.engine == *engine && tried.row == *row);
-            let _ = write!(text, " {} |", same.map_or_else(String::new, |same| cell(&same.verdict, &mut reasons)));
+            let count = script.split(' ').count();
+            vec![format!("{count} random sendings"), "what the model sees".to_owned()]
         }
-        text.push('\n');
-    }
-    text.push('\n');
-    for (n, reason) in reasons.iter().enumerate() {
-        let _ = writeln!(text, "{}. {reason}", n + 1);
-    }
-    text
+    };
+    table(documents, |tried| tried.script.is_some(), &["What is done", "What must be seen"], done)
 }
 
-/// The same for links: a column for each that was tried.
-pub fn links_markdown(tried: &[TriedLink]) -> String {
+/// The same for links.
+pub fn links_markdown(documents: &[Document]) -> String {
+    table(documents, |tried| tried.script.is_none(), &[], |_| Vec::new())
+}
+
+fn table(
+    documents: &[Document],
+    is_part: impl Fn(&Tried) -> bool,
+    heads: &[&str],
+    cells: impl Fn(&Tried) -> Vec<String>,
+) -> String {
+    let all: Vec<&Tried> = documents.iter().flat_map(|document| &document.tried).filter(|t| is_part(t)).collect();
     let mut columns: Vec<&str> = Vec::new();
-    for tried in tried {
+    // One line for each name: another document may have rows that the first has not.
+    let mut rows: Vec<&Tried> = Vec::new();
+    for tried in &all {
         if !columns.contains(&tried.column.as_str()) {
             columns.push(&tried.column);
         }
-    }
-    let mut reasons = Vec::new();
-    let mut text = format!("| About | Terms | {} |\n|---|---|{}\n", columns.join(" | "), "---|".repeat(columns.len()));
-    for first in tried.iter().filter(|tried| Some(&tried.column.as_str()) == columns.first()) {
-        let _ = write!(text, "| {} | {} |", first.row.about, first.row.terms);
-        for column in &columns {
-            let same = tried.iter().find(|tried| tried.column == *column && tried.row == first.row);
-            let _ = write!(text, " {} |", same.map_or_else(String::new, |same| cell(&same.verdict, &mut reasons)));
+        if !rows.iter().any(|row| row.is_of(&tried.about, &tried.terms)) {
+            rows.push(tried);
         }
-        text.push('\n');
+    }
+    let heads = ["About", "Terms"].iter().chain(heads).chain(&columns).copied().collect::<Vec<&str>>();
+    let mut reasons = Vec::new();
+    let mut text = format!("| {} |\n|{}\n", heads.join(" | "), "---|".repeat(heads.len()));
+    for row in rows {
+        let mut line = vec![row.about.clone(), row.terms.clone()];
+        line.extend(cells(row));
+        for column in &columns {
+            let same = all.iter().find(|tried| tried.column == *column && tried.is_of(&row.about, &row.terms));
+            line.push(same.map_or_else(String::new, |same| cell(&same.verdict, &mut reasons)));
+        }
+        let _ = writeln!(text, "| {} |", line.join(" | "));
     }
     for (n, reason) in reasons.iter().enumerate() {
-        let _ = writeln!(text, "{}. {reason}", n + 1);
+        let _ = write!(text, "{}{}. {reason}", if n == 0 { "\n" } else { "" }, n + 1);
+        text.push('\n');
     }
     text
 }
@@ -77,5 +76,48 @@ fn cell(verdict: &Verdict, reasons: &mut Vec<String>) -> String {
         }
         Verdict::Busy { why } => format!("**not tried**: the machine was too busy: {why}"),
         Verdict::Broken { why } => format!("**not tried**: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_become_columns() {
+        let tried = |column: &str, about: &str, script: Option<(&str, &str)>, verdict| Tried {
+            column: column.into(),
+            about: about.into(),
+            terms: "1 %".into(),
+            script: script.map(|(script, expected)| (script.into(), expected.into())),
+            verdict,
+        };
+        let refused = || Verdict::Unsupported { why: "it cannot".into() };
+        let here = Document {
+            place: "here".into(),
+            tried: vec![
+                tried("nftables", "hairpin", Some(("c>>a", "-")), refused()),
+                tried("userspace", "loss", None, Verdict::True),
+            ],
+        };
+        let there = Document {
+            place: "there".into(),
+            tried: vec![tried("netem", "loss", None, Verdict::True), tried("netem", "MTU", None, refused())],
+        };
+        let table = format!("{}\n{}", routers_markdown(std::slice::from_ref(&here)), links_markdown(&[here, there]));
+        let expect = "\
+            | About | Terms | What is done | What must be seen | nftables |\n\
+            |---|---|---|---|---|\n\
+            | hairpin | 1 % | `c>>a` | `-` | unsupported (1) |\n\
+            \n\
+            1. it cannot\n\
+            \n\
+            | About | Terms | userspace | netem |\n\
+            |---|---|---|---|\n\
+            | loss | 1 % | true | true |\n\
+            | MTU | 1 % |  | unsupported (1) |\n\
+            \n\
+            1. it cannot\n";
+        assert_eq!(table, expect);
     }
 }

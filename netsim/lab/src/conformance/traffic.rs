@@ -1,8 +1,8 @@
 //! Random traffic: what real sockets see must be what the reference model sees.
 
 use super::model::Model;
-use super::rows::Row;
-use super::script::{self, INSIDE, SOCKETS};
+use super::rows::{Kind, Row, Shape};
+use super::script::{self, HOME, INSIDE, SOCKETS};
 use netsim_fabric::{Collision, Filtering, Hairpin, Mapping, NatConfig, PortAssignment, Purpose, Stream};
 use netsim_topology::{Gateway, nat_preset, plan};
 
@@ -43,12 +43,14 @@ fn row(name: &str, nat: NatConfig, seed: u32) -> Option<Row> {
         terms: format!("{name}, seed {seed}"),
         gateway: Gateway::with_nat(nat),
         v6: false,
+        kind: Kind::Udp,
+        shape: Shape::Home,
         script: random_script(seed),
         expected: String::new(),
     };
     let plan = plan(&super::topology(&row)).ok()?;
     let mut model = Model::new(&plan, &row, super::SEED)?;
-    row.expected = script::play(&mut model, &row.script, "", Some(&nat)).ok()?;
+    row.expected = script::play(&mut model, &row.script, "", row.script_terms()).ok()?;
     Some(row)
 }
 
@@ -60,10 +62,10 @@ fn random_script(seed: u32) -> String {
         draws += 1;
         stream.below(draws, bound as u64) as usize
     };
-    let mut sent = [false; INSIDE];
+    let mut sent = [false; HOME];
     let mut words = Vec::new();
     for _ in 0..LENGTH {
-        let (inside, outside) = (draw(INSIDE), INSIDE + draw(SOCKETS.len() - INSIDE));
+        let (inside, outside) = (draw(HOME), INSIDE + draw(SOCKETS.len() - INSIDE));
         let (near, far) = (SOCKETS[inside].0, SOCKETS[outside].0);
         let back = draw(20) < 9;
         words.push(if back && sent[inside] { format!("{far}>{near}") } else { format!("{near}>{far}") });

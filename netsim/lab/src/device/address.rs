@@ -12,6 +12,7 @@ use rtnetlink::packet_route::rule::{RuleAction, RuleMessage};
 use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 /// Metric of the preferred device's default route; each further one has so much more.
 const METRIC: u32 = 100;
@@ -31,6 +32,9 @@ pub(crate) async fn connect(
     handle.link().set(up).execute().await.map_err(failed("device up"))?;
     for address in addresses {
         add_address(handle, device, *address, routes).await?;
+    }
+    for address in addresses {
+        ready(*address).await?;
     }
     let everything = EVERYTHING.iter().filter(|all| addresses.iter().any(|own| own.is_ipv4() == all.is_ipv4()));
     let everything = everything.map(|all| Prefix::new(*all, 0));
@@ -84,6 +88,9 @@ pub(crate) async fn readdress(
     for address in new.iter().filter(|address| !old.contains(address)) {
         add_address(handle, device, *address, routes).await?;
     }
+    for address in new {
+        ready(*address).await?;
+    }
     for address in old.iter().filter(|address| !new.contains(address)) {
         remove_address(handle, device, *address, routes).await?;
     }
@@ -125,6 +132,34 @@ async fn add_address(handle: &Handle, device: u32, address: IpAddr, routes: Rout
     add.execute().await.map_err(failed(format!("address {address}")))
 }
 
+/// So long may it take until an address is in use, in milliseconds. Usually it is some microseconds.
+const READY_MS: u64 = 10_000;
+
+/// Waits until packets for an address are taken in. For IPv6 the kernel sees to that later, in a worker (`addrconf_dad_work`),
+/// and until then drops them.
+async fn ready(address: IpAddr) -> Result<(), DeviceError> {
+    let IpAddr::V6(v6) = address else { return Ok(()) };
+    for _ in 0..READY_MS {
+        let routes = fs::read_to_string("/proc/thread-self/net/ipv6_route").map_err(DeviceError::Netlink)?;
+        if routes.lines().any(|route| is_local_route(route, v6)) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Err(DeviceError::NotReady { address })
+}
+
+/// Whether a line of `/proc/net/ipv6_route` says that packets for an address are for this machine: "destination length
+/// source length next-hop metric references uses flags device".
+fn is_local_route(route: &str, address: Ipv6Addr) -> bool {
+    const FLAGS: usize = 6;
+    const LOCAL: u32 = 0x8000_0000;
+    let mut fields = route.split_ascii_whitespace();
+    let (destination, length) = (fields.next(), fields.next());
+    let flags = fields.nth(FLAGS).and_then(|flags| u32::from_str_radix(flags, 16).ok()).unwrap_or(0);
+    destination == Some(&*format!("{:032x}", u128::from(address))) && length == Some("80") && flags & LOCAL != 0
+}
+
 async fn remove_address(handle: &Handle, device: u32, address: IpAddr, routes: Routes<'_>) -> Result<(), DeviceError> {
     let gone = handle.address().del(message(handle, device, address));
     gone.execute().await.map_err(failed(format!("address {address}, which is to go")))?;
@@ -157,4 +192,21 @@ async fn add_route(
         IpAddr::V6(addr) => route!(Ipv6Addr, addr),
     };
     handle.route().add(route).execute().await.map_err(failed(what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_routes_are_told_from_others() {
+        // As Linux 6.18 prints them: the address's own route, and the one that makes the machine take packets in.
+        let routes = [
+            "20010002000000000000000000000002 80 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000001 00000000 00000001     net0",
+            "20010002000000000000000000000002 80 00000000000000000000000000000000 00 00000000000000000000000000000000 00000000 00000002 00000000 80200001     net0",
+        ];
+        let address: Ipv6Addr = "2001:2::2".parse().unwrap();
+        assert_eq!(routes.map(|route| is_local_route(route, address)), [false, true]);
+        assert_eq!(routes.map(|route| is_local_route(route, "2001:2::3".parse().unwrap())), [false, false]);
+    }
 }

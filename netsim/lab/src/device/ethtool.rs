@@ -1,7 +1,11 @@
-//! Switches a device's segmentation offload off, as `ethtool -K DEVICE tso off gso off` does.
+//! Switches a device's segmentation offload off, as `ethtool -K DEVICE tso off gso off` and `ip link set DEVICE gso_max_segs
+//! 1` do. The second is for UDP: devices keep that offload when the general one is switched off (`gso_features_check`).
 //!
 //! Contract: `include/uapi/linux/ethtool.h` of the kernel.
 
+use super::{failed, index_of, netlink};
+use rtnetlink::LinkUnspec;
+use rtnetlink::packet_route::link::LinkAttribute;
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -38,5 +42,10 @@ pub(crate) fn segmentation_off(device: &str) -> io::Result<()> {
             return Err(io::Error::last_os_error());
         }
     }
-    Ok(())
+    netlink(async |handle| {
+        let alone = LinkUnspec::new_with_index(index_of(device)?);
+        let alone = alone.append_extra_attribute(LinkAttribute::GsoMaxSegs(1)).build();
+        handle.link().set(alone).execute().await.map_err(failed("one segment per packet"))
+    })
+    .map_err(io::Error::other)
 }

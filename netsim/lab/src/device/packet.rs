@@ -10,6 +10,8 @@
 use super::{DeviceError, failed, index_of, netlink};
 use crate::netns::NetNs;
 use netsim_fabric::wire::Offload;
+use nix::net::if_::if_nametoindex;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use rtnetlink::packet_route::link::LinkAttribute;
 use rtnetlink::{Handle, LinkUnspec, LinkVeth};
 use std::ffi::c_int;
@@ -57,7 +59,7 @@ impl PacketSocket {
             handle.link().set(up).execute().await.map_err(failed("far end up"))
         })?;
         // Last: bound to a device that is down, its first packet would fail.
-        bind(&socket, index).map_err(refused("a packet socket on a veth device"))?;
+        bind(&socket, index, libc::ETH_P_ALL).map_err(refused("a packet socket on a veth device"))?;
         Ok(PacketSocket { ring, socket, drops: 0 })
     }
 
@@ -128,6 +130,15 @@ fn with_ethernet(mut offload: Offload) -> Offload {
     offload
 }
 
+/// All IPv4 packets that reach the device `name` of the current thread's namespace, and a way to send some, without its
+/// kernel's having a say. Reads and writes are of one packet each, IP header first, and do not wait.
+pub(crate) fn wire(name: &str) -> io::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let socket = socket(AddressFamily::Packet, SockType::Datagram, flags, None)?;
+    bind(&socket, if_nametoindex(name)?, libc::ETH_P_IP)?;
+    Ok(socket)
+}
+
 /// A socket that hears nothing yet, because its ring must be there first.
 fn listen() -> io::Result<OwnedFd> {
     let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
@@ -155,13 +166,13 @@ fn set_option<T>(socket: &OwnedFd, option: c_int, value: &T) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-fn bind(socket: &OwnedFd, index: u32) -> io::Result<()> {
+fn bind(socket: &OwnedFd, index: u32, protocol: c_int) -> io::Result<()> {
     #[expect(unsafe_code, reason = "nix offers no constructor for link-layer addresses")]
     // SAFETY: an all-zero `sockaddr_ll` is valid; pointer and length belong together.
     let result = unsafe {
         let mut address: libc::sockaddr_ll = std::mem::zeroed();
         address.sll_family = libc::AF_PACKET as u16;
-        address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
+        address.sll_protocol = (protocol as u16).to_be();
         address.sll_ifindex = index as c_int;
         let len = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
         libc::bind(socket.as_raw_fd(), (&raw const address).cast(), len)
