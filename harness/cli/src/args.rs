@@ -5,6 +5,7 @@ use netsim_lab::{Engines, Lab, LabError, LinkEngine, NatEngine};
 use netsim_topology::Plan;
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Continuous performance benchmarks for transfer software, over the networks people really have.
@@ -284,6 +285,17 @@ pub(crate) struct EngineArgs {
     /// What translates and filters in routers
     #[arg(long, value_enum, value_name = "ENGINE", default_value_t = Nat::Userspace)]
     nat_engine: Nat,
+    /// The most threads that may carry packets, from 1 to 64; without it, what suits the machine. Networks that meet only in
+    /// the internet's core can have a thread each
+    #[arg(long, value_name = "N", value_parser = threads)]
+    threads: Option<NonZeroUsize>,
+}
+
+/// A number of threads that a machine can have.
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    const MOST: usize = 64;
+    let number = text.parse().ok().filter(|number: &NonZeroUsize| number.get() <= MOST);
+    number.ok_or_else(|| format!("use a number from 1 to {MOST}"))
 }
 
 impl EngineArgs {
@@ -293,7 +305,9 @@ impl EngineArgs {
             Links::Userspace => LinkEngine::Userspace,
             Links::Netem => LinkEngine::Netem,
         };
-        Engines { links, nat: self.nat_engine.engine(), ..Engines::default() }
+        let best = Engines::default();
+        let threads = self.threads.unwrap_or(best.threads);
+        Engines { links, nat: self.nat_engine.engine(), threads, ..best }
     }
 }
 

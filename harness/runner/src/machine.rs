@@ -42,6 +42,7 @@ fn value_after<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
     use netsim_lab::{Attachment, LinkEngine, NatEngine};
+    use std::num::NonZeroUsize;
 
     #[test]
     fn values_are_found() {
@@ -53,7 +54,10 @@ mod tests {
 
     #[test]
     fn the_fingerprint_is_stable() {
-        let tun = Engines { attachment: Attachment::Tun, links: LinkEngine::Userspace, nat: NatEngine::Userspace };
+        let threads = NonZeroUsize::MIN;
+        let (attachment, links, nat) = (Attachment::Tun, LinkEngine::Userspace, NatEngine::Userspace);
+        let tun = Engines { attachment, links, nat, threads };
+        assert_eq!(tun.to_string(), "userspace/tun");
         let [one, two] = ["1", "2"].map(|version| machine(version, tun));
         assert_eq!(one.fingerprint, two.fingerprint);
         assert!(one.cores > 0);
@@ -62,6 +66,7 @@ mod tests {
             Engines { attachment: Attachment::Packet, ..tun },
             Engines { links: LinkEngine::Netem, ..tun },
             Engines { nat: NatEngine::Nftables, ..tun },
+            Engines { threads: threads.saturating_add(1), ..tun },
         ] {
             assert_ne!(machine("1", other).fingerprint, one.fingerprint, "{other}");
         }

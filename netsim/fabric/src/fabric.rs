@@ -1,6 +1,9 @@
 //! Hosts, routers and links put together: packets in, packets out, next wake-up.
 
 mod control;
+mod trunk;
+
+pub use trunk::Crossing;
 
 use crate::link::{Cause, Link, LinkConfig, LinkCounters, LinkId, Sighting, TooBig};
 use crate::nat::NatConfig;
@@ -87,6 +90,10 @@ pub struct Fabric<B> {
     renumbered: BTreeMap<NodeId, Vec<IpAddr>>,
     /// Links to hosts that got other addresses, with the first ones.
     readdressed: BTreeMap<LinkId, Vec<IpAddr>>,
+    /// Whether another fabric carries a link, by link.
+    elsewhere: Vec<bool>,
+    /// What was to enter such links.
+    crossings: Vec<Crossing<B>>,
 }
 
 impl<B: Body> Fabric<B> {
@@ -102,6 +109,8 @@ impl<B: Body> Fabric<B> {
             armed: Vec::new(),
             renumbered: BTreeMap::new(),
             readdressed: BTreeMap::new(),
+            elsewhere: Vec::new(),
+            crossings: Vec::new(),
         }
     }
 
@@ -143,6 +152,7 @@ impl<B: Body> Fabric<B> {
         self.starts.push(from);
         self.ends.push(to);
         self.armed.push(None);
+        self.elsewhere.push(false);
         let to_host = matches!(self.nodes.get(to.index()), Some(Node::Host(_)));
         match self.nodes.get_mut(from.index()) {
             Some(Node::Host(host)) => host.uplink = Some(id),
@@ -210,6 +220,7 @@ impl<B: Body> Fabric<B> {
         self.seed = seed;
         self.heads.clear();
         self.armed.fill(None);
+        self.crossings.clear();
         for (router, outside) in core::mem::take(&mut self.renumbered) {
             self.change_addresses(now, router, outside);
         }
@@ -281,6 +292,9 @@ impl<B: Body> Fabric<B> {
 
     /// Puts a packet into a link. If some of it is too large for the link, its sender is told where that is wanted.
     fn offer(&mut self, now: Time, id: LinkId, packet: Packet<B>) {
+        if self.elsewhere[id.index()] {
+            return self.crossings.push(Crossing { link: id, at: now, packet });
+        }
         let link = &mut self.links[id.index()];
         let copy = link.config().mtu.map(|_| packet.clone());
         let too_big = link.offer(now, packet);

@@ -49,7 +49,7 @@ mod session;
 mod time;
 pub mod wire;
 
-pub use fabric::{Egress, Fabric, NodeId, RouterDrops};
+pub use fabric::{Crossing, Egress, Fabric, NodeId, RouterDrops};
 pub use firewall::{FirewallConfig, Outbound};
 pub use link::{
     Cause, Cellular, CoDelConfig, Discipline, Jitter, Limit, LineError, LinkConfig, LinkCounters, LinkId, LinkState,

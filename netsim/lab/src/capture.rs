@@ -5,7 +5,7 @@
 
 use crate::engine::{Handle, Seen};
 use crate::lab::{Lab, LabError};
-use netsim_fabric::{LinkId, Sight};
+use netsim_fabric::{LinkId, Sight, Time};
 use netsim_topology::LinkName;
 use nix::time::{ClockId, clock_gettime};
 use pcap_file::pcapng::PcapNgWriter;
@@ -107,10 +107,9 @@ fn write(file: impl Write, links: &[(LinkId, String)], offset: u64, from: &Recei
             writer.write_pcapng_block(InterfaceDescriptionBlock { linktype: DataLink::RAW, snaplen: 0, options })?;
         }
     }
-    let mut packets = 0;
-    // Ends when the network's thread has let go of the other end.
-    for seen in from {
-        let Some(interface_id) = interfaces.get(&(seen.link, seen.sight != Sight::Left)).copied() else { continue };
+    let mut write = |seen: Seen| -> Result<u64, PcapError> {
+        let key = (seen.link, seen.sight != Sight::Left);
+        let Some(interface_id) = interfaces.get(&key).copied() else { return Ok(0) };
         let comment = comment(&seen);
         writer.write_pcapng_block(EnhancedPacketBlock {
             interface_id,
@@ -119,10 +118,50 @@ fn write(file: impl Write, links: &[(LinkId, String)], offset: u64, from: &Recei
             data: seen.bytes.into(),
             options: vec![EnhancedPacketOption::Comment(comment.into())],
         })?;
-        packets += 1;
+        Ok(1)
+    };
+    let (mut packets, mut sorter) = (0, Sorter::default());
+    // Ends when the network's threads have let go of the other end.
+    for seen in from {
+        sorter.put(seen);
+        while let Some(seen) = sorter.take() {
+            packets += write(seen)?;
+        }
+    }
+    for (_, seen) in sorter.held {
+        packets += write(seen)?;
     }
     writer.into_inner().flush().map_err(PcapError::IoError)?;
     Ok(packets)
+}
+
+/// Brings what several links and threads saw into the order of time. It holds things back for a while, because what
+/// comes may have happened before what has come.
+#[derive(Debug, Default)]
+struct Sorter {
+    /// By time, then in the order in which they came.
+    held: BTreeMap<(Time, u64), Seen>,
+    put: u64,
+}
+
+impl Sorter {
+    /// How long something is held back: more than threads are apart on a busy machine.
+    const HORIZON_NS: u64 = 1_000_000_000;
+    /// At most so many are held back.
+    const MOST: usize = WAITING;
+
+    fn put(&mut self, seen: Seen) {
+        self.put += 1;
+        self.held.insert((seen.at, self.put), seen);
+    }
+
+    /// The next one, unless it might not be.
+    fn take(&mut self) -> Option<Seen> {
+        let ((newest, _), _) = self.held.last_key_value()?;
+        let (newest, many) = (*newest, self.held.len() > Self::MOST);
+        let first = self.held.first_entry()?;
+        (many || newest.nanos_since(first.key().0) > Self::HORIZON_NS).then(|| first.remove())
+    }
 }
 
 fn comment(seen: &Seen) -> String {
@@ -135,4 +174,46 @@ fn comment(seen: &Seen) -> String {
         Sight::Left => "delivered".to_owned(),
     };
     format!("packet {number}: {verdict}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netsim_fabric::{Fabric, LinkConfig};
+
+    fn seen(at: u64, number: u64) -> Seen {
+        let mut fabric = Fabric::<()>::new(0);
+        let (from, to) = (fabric.add_host(), fabric.add_host());
+        let (link, _) = fabric.connect(from, to, LinkConfig::default());
+        let (at, sight) = (Time::from_nanos(at), Sight::Entered);
+        Seen { link, at, number, sight, damaged: false, bytes: Vec::new() }
+    }
+
+    #[test]
+    fn what_threads_saw_comes_in_order_of_time() {
+        let mut sorter = Sorter::default();
+        let mut got = Vec::new();
+        // Two threads, one of them 0.9 s behind.
+        for n in 0..100_u64 {
+            for (behind_ns, number) in [(0, 2 * n), (900_000_000, 2 * n + 1)] {
+                let at = 5_000_000_000 + n * 20_000_000 - behind_ns;
+                sorter.put(seen(at, number));
+                got.extend(std::iter::from_fn(|| sorter.take()).map(|seen| (seen.at, seen.number)));
+            }
+        }
+        assert!(got.len() > 90, "{} of 200", got.len());
+        got.extend(sorter.held.into_values().map(|seen| (seen.at, seen.number)));
+        assert_eq!(got.len(), 200);
+        assert!(got.is_sorted_by_key(|(at, _)| *at));
+    }
+
+    #[test]
+    fn one_moment_keeps_its_order() {
+        let mut sorter = Sorter::default();
+        for number in 0..=Sorter::MOST as u64 {
+            sorter.put(seen(7, number));
+        }
+        assert_eq!(sorter.take().map(|seen| seen.number), Some(0));
+        assert!(sorter.take().is_none());
+    }
 }

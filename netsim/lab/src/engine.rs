@@ -1,6 +1,6 @@
-//! The thread that moves packets: reads them from the hosts' devices, asks the fabric, writes them at their time.
+//! The threads that move packets: they read them from the hosts' devices, ask the fabric, write them at their time.
 //!
-//! One thread serves all links. It sleeps in `epoll_pwait2` until shortly before the next release, then looks at the
+//! Each has a fabric of the whole network and carries one shard of it, mostly all. A thread sleeps in `epoll_pwait2` until shortly before the next release, then looks at the
 //! clock without pause for the last stretch, with real-time priority where that is permitted. At high packet rates it
 //! waits a little between rounds, so that more packets are handled per system call.
 
@@ -12,13 +12,16 @@ mod pool;
 mod port;
 mod snapshot;
 mod taps;
+mod timeline;
+mod trunk;
 
 use crate::clock;
 use crate::device::Device;
 use agenda::Agenda;
 use fidelity::Watch;
-use handle::Command;
-use netsim_fabric::{Fabric, LinkCounters, LinkId, NodeId, Time};
+use handle::{Command, Line, Restart};
+use netsim_fabric::{Fabric, LinkId, NodeId, Time};
+use netsim_topology::Shards;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::EventFd;
 use pace::{Pace, SpinBudget, WakeUps};
@@ -30,6 +33,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use taps::Taps;
+use timeline::Timeline;
+use trunk::Trunk;
 
 pub use handle::EngineError;
 pub use snapshot::{INTERVAL_NS, Interval, LinkInterval, Snapshot};
@@ -48,32 +53,49 @@ const BATCH: usize = 64;
 /// Bytes read before what is due is written: few enough for a processor's own cache, so that a payload is still there
 /// when it is copied again.
 const BATCH_BYTES: usize = 256 * 1024;
-/// An interval of a link nobody asks about costs memory: at most this many are kept (10 minutes).
-const MAX_INTERVALS: usize = 12_000;
 
-/// The engine's thread. Dropping it stops the thread and closes the devices.
+/// The engine's threads. Dropping it stops them and closes the devices.
 #[derive(Debug)]
 pub(crate) struct Engine {
     handle: Handle,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// Hosts with their devices; made on the caller's thread, used on the engine's.
 pub(crate) type Devices = Vec<(NodeId, Device)>;
 
 impl Engine {
-    /// Starts the thread. `build` makes the fabric on it.
+    /// Starts a thread for each shard. `build` makes the fabric of one on its thread.
     pub(crate) fn start(
-        build: impl FnOnce() -> FabricParts + Send + 'static,
+        build: impl Fn(usize) -> FabricParts + Clone + Send + 'static,
         devices: Devices,
+        shards: Shards,
     ) -> Result<Engine, EngineError> {
-        let (commands, inbox) = channel();
-        let wake = Arc::new(EventFd::new().map_err(|errno| EngineError::Start(errno.into()))?);
+        let wakes: Vec<Arc<EventFd>> = (0..shards.count())
+            .map(|_| EventFd::new().map(Arc::new))
+            .collect::<Result<_, _>>()
+            .map_err(|errno| EngineError::Start(errno.into()))?;
+        let shards = Arc::new(shards);
+        let (lines, inboxes): (Vec<Line>, Vec<Receiver<Command>>) = wakes
+            .iter()
+            .map(|wake| {
+                let (commands, inbox) = channel();
+                (Line { commands, wake: Arc::clone(wake) }, inbox)
+            })
+            .unzip();
+        let mut shares: Vec<Devices> = wakes.iter().map(|_| Devices::new()).collect();
+        for (node, device) in devices {
+            shares[shards.of_node(node)].push((node, device));
+        }
+        let trunks = Trunk::all(&shards, &wakes);
+        // Whoever fails, those that run already are stopped when it is dropped.
+        let mut engine = Engine { handle: Handle::new(lines, shards), threads: Vec::new() };
         let (ready, started) = channel();
-        let woken = Arc::clone(&wake);
-        let thread = std::thread::Builder::new()
-            .name("netsim".into())
-            .spawn(move || match Loop::new(build(), devices, inbox, woken) {
+        for (shard, ((inbox, trunk), devices)) in inboxes.into_iter().zip(trunks).zip(shares).enumerate() {
+            let seat = Seat { shard, threads: wakes.len(), inbox, wake: Arc::clone(&wakes[shard]), trunk };
+            let (build, ready) = (build.clone(), ready.clone());
+            let thread = std::thread::Builder::new().name(format!("netsim-{shard}"));
+            let thread = thread.spawn(move || match Loop::new(build(shard), devices, seat) {
                 Ok(mut engine) => {
                     let _ = ready.send(Ok(()));
                     engine.run();
@@ -82,10 +104,14 @@ impl Engine {
                 Err(error) => {
                     let _ = ready.send(Err(error));
                 }
-            })
-            .map_err(EngineError::Start)?;
-        started.recv().map_err(|_| EngineError::Gone)?.map_err(EngineError::Start)?;
-        Ok(Engine { handle: Handle { commands, wake }, thread: Some(thread) })
+            });
+            engine.threads.push(thread.map_err(EngineError::Start)?);
+        }
+        drop(ready);
+        for _ in &engine.threads {
+            started.recv().map_err(|_| EngineError::Gone)?.map_err(EngineError::Start)?;
+        }
+        Ok(engine)
     }
 
     pub(crate) fn handle(&self) -> &Handle {
@@ -95,24 +121,36 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        let _ = self.handle.send(Command::Stop);
-        if let Some(thread) = self.thread.take() {
+        self.handle.stop();
+        for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
 }
 
-/// A fabric and how many links it has. Made on the engine's thread, because buffers are counted without locks.
+/// A shard's fabric and how many links it has. Made on the engine's thread, because buffers are counted without locks.
 pub(crate) struct FabricParts {
     pub(crate) fabric: Fabric<Buffer>,
     pub(crate) links: Vec<LinkId>,
     pub(crate) nodes: Vec<NodeId>,
+    /// When the network starts.
+    pub(crate) start: Time,
+}
+
+/// A thread's place among the others.
+struct Seat {
+    shard: usize,
+    threads: usize,
+    inbox: Receiver<Command>,
+    wake: Arc<EventFd>,
+    trunk: Trunk,
 }
 
 struct Loop {
     fabric: Fabric<Buffer>,
     agenda: Agenda,
     taps: Taps,
+    trunk: Trunk,
     links: Vec<LinkId>,
     nodes: Vec<NodeId>,
     /// By [`NodeId::index`].
@@ -126,10 +164,7 @@ struct Loop {
     realtime: bool,
     since: Time,
     watch: Watch,
-    timeline: Vec<Interval>,
-    /// Each link's counters at the end of the last interval.
-    last: Vec<LinkCounters>,
-    next_interval: Time,
+    timeline: Timeline,
     pace: Pace,
     spin: SpinBudget,
     wake_ups: WakeUps,
@@ -139,8 +174,9 @@ struct Loop {
 const WAKE: u64 = u64::MAX;
 
 impl Loop {
-    fn new(parts: FabricParts, devices: Devices, inbox: Receiver<Command>, wake: Arc<EventFd>) -> io::Result<Loop> {
-        let FabricParts { fabric, links, nodes } = parts;
+    fn new(parts: FabricParts, devices: Devices, seat: Seat) -> io::Result<Loop> {
+        let FabricParts { fabric, links, nodes, start } = parts;
+        let Seat { shard, threads, inbox, wake, trunk } = seat;
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(wake.as_ref(), EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
         let mut ports: Vec<Option<Port>> = nodes.iter().map(|_| None).collect();
@@ -152,10 +188,11 @@ impl Loop {
         let _ = nix::sys::prctl::set_timerslack(1);
         let now = clock::now();
         Ok(Loop {
-            last: vec![LinkCounters::default(); links.len()],
+            timeline: Timeline::new(links.clone(), start),
             fabric,
-            agenda: Agenda::default(),
+            agenda: Agenda::new(shard == 0),
             taps: Taps::default(),
+            trunk,
             links,
             nodes,
             ports,
@@ -165,12 +202,10 @@ impl Loop {
             inbox,
             wake,
             realtime: ask_for_realtime(PRIORITY),
-            since: now,
+            since: start,
             watch: Watch::new(now),
-            timeline: Vec::new(),
-            next_interval: now + INTERVAL_NS,
             pace: Pace::default(),
-            spin: SpinBudget::new(now),
+            spin: SpinBudget::new(now, threads),
             wake_ups: WakeUps::default(),
         })
     }
@@ -178,13 +213,13 @@ impl Loop {
     fn run(&mut self) {
         let mut events = [EpollEvent::empty(); 64];
         loop {
+            let waiting = self.trunk.receive(&mut self.fabric);
             let now = clock::now();
             let released = self.release(now);
+            self.trunk.send(&mut self.fabric);
             self.taps.pass_on(&mut self.fabric);
-            while self.next_interval <= now {
-                self.close_interval();
-            }
-            let timeout = if released { 0 } else { self.sleep_ns(now) };
+            self.timeline.catch_up(now, &mut self.fabric);
+            let timeout = if released || waiting { 0 } else { self.sleep_ns(now) };
             let asleep = clock::now();
             self.watch.going_to_sleep(asleep, timeout);
             let ready = self.wait(&mut events, timeout);
@@ -194,7 +229,7 @@ impl Loop {
                 self.wake_ups.took(awake.nanos_since(asleep + timeout));
             }
             let mut arrival = Some(self.wake_ups.event_before(awake).max(asleep));
-            let (mut received, mut more) = (0, false);
+            let (mut received, mut more) = (0, waiting);
             for event in &events[..ready] {
                 match event.data() {
                     WAKE if !self.obey() => return,
@@ -262,7 +297,7 @@ impl Loop {
             }
         });
         let agenda = self.agenda.next().map_or(MAX_SLEEP_NS, |at| at.nanos_since(now));
-        next.min(agenda).min(self.next_interval.nanos_since(now))
+        next.min(agenda).min(self.timeline.end().nanos_since(now))
     }
 
     fn wait(&self, events: &mut [EpollEvent], timeout_ns: u64) -> usize {
@@ -342,7 +377,7 @@ impl Loop {
             match command {
                 Command::Stop => return false,
                 Command::Snapshot(reply) => {
-                    let _ = reply.send(Box::new(self.snapshot()));
+                    let _ = reply.send(self.snapshot());
                 }
                 Command::Act(act) => self.agenda.act_now(&mut self.fabric, clock::now(), act),
                 Command::Tap(links, to) => self.taps.open(&mut self.fabric, links, to),
@@ -351,8 +386,8 @@ impl Loop {
                     let _ = missed.send(self.taps.close(&mut self.fabric));
                 }
                 Command::Do(deed) => deed(&mut self.fabric, clock::now()),
-                Command::Restart(seed, acts, done) => {
-                    self.restart(seed, acts);
+                Command::Restart(restart, done) => {
+                    self.restart(restart);
                     let _ = done.send(());
                 }
                 Command::Stall(nanos) => {
@@ -366,51 +401,33 @@ impl Loop {
         true
     }
 
-    fn restart(&mut self, seed: u64, acts: Vec<(u64, Act)>) {
+    fn restart(&mut self, Restart { epoch, now, seed, acts }: Restart) {
         for port in self.ports.iter_mut().flatten() {
             port.forget_drops();
         }
-        let now = clock::now();
         self.agenda.restart(&mut self.fabric, now, acts);
         self.fabric.restart(now, seed);
+        self.trunk.restart(&mut self.fabric, epoch);
         self.since = now;
-        self.watch = Watch::new(now);
-        self.timeline.clear();
-        self.last.fill(LinkCounters::default());
-        self.next_interval = now + INTERVAL_NS;
-    }
-
-    fn close_interval(&mut self) {
-        let links = self.links.iter().zip(&mut self.last).map(|(&link, last)| {
-            let now = self.fabric.link_counters(link);
-            let before = std::mem::replace(last, now);
-            LinkInterval {
-                delivered_bytes: now.delivered_bytes - before.delivered_bytes,
-                dropped: now.dropped() - before.dropped(),
-                peak_queueing_ns: self.fabric.take_peak_queueing_ns(link),
-            }
-        });
-        let interval = Interval { links: links.collect() };
-        if self.timeline.len() < MAX_INTERVALS {
-            self.timeline.push(interval);
-        }
-        self.next_interval = self.next_interval + INTERVAL_NS;
+        // The thread is not to blame for how long the others' command took to get here.
+        self.watch = Watch::new(clock::now());
+        self.timeline.restart(now);
     }
 
     fn snapshot(&mut self) -> Snapshot {
         let now = clock::now();
         self.watch.still_awake(now);
-        self.close_interval();
-        self.next_interval = now + INTERVAL_NS;
+        self.timeline.catch_up(now, &mut self.fabric);
         Snapshot {
             since: self.since,
             at: now,
             links: self.links.iter().map(|&link| self.fabric.link_counters(link)).collect(),
             routers: self.nodes.iter().map(|&node| self.fabric.router_drops(node)).collect(),
             flows: self.nodes.iter().map(|&node| self.fabric.flows(node) as u64).collect(),
-            timeline: self.timeline.clone(),
+            timeline: self.timeline.so_far(&mut self.fabric),
             watch: self.watch.clone(),
             port_drops: self.ports.iter_mut().map(|port| port.as_mut().map(Port::drops).unwrap_or_default()).collect(),
+            trunk_drops: self.trunk.drops(),
             realtime: self.realtime,
             cpu_ns: clock::thread_cpu_ns(),
         }

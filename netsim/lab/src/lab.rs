@@ -1,29 +1,30 @@
 //! A network that is up: hosts to run programs in, counters to read.
 
 mod control;
+mod engines;
 mod host;
 mod parts;
 
+pub use engines::{Engines, LinkEngine, NatEngine};
 pub use host::Host;
 
 use crate::clock;
-use crate::device::{Attachment, DEVICE, DeviceError, Plumbing, Workshop, ethtool};
-use crate::engine::{Engine, EngineError, FabricParts, Snapshot, fidelity_record};
+use crate::device::{DEVICE, DeviceError, Plumbing, Workshop, ethtool};
+use crate::engine::{Devices, Engine, EngineError, FabricParts, Snapshot, fidelity_record};
 use crate::interface::Operator;
 use crate::netns::NetNs;
 use crate::nftables::{self, KernelRouter, NftablesError};
 use crate::servers::{Job, Servers};
 use longhaul_record::{Fidelity, LinkReport};
-use netsim_fabric::{Fabric, LinkId, NodeId};
+use netsim_fabric::{Fabric, LinkId, NodeId, Time};
 use netsim_services::dns::Zone;
 use netsim_services::stun;
 use netsim_topology::{
-    AddressPlan, Built, HOST_MTU, LabStep, LinkName, Place, Plan, build, with_kernel_routers, with_pipes,
+    AddressPlan, Built, HOST_MTU, LabStep, LinkName, Place, Plan, Shards, build, with_kernel_routers, with_pipes,
 };
 use parts::Numbering;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -46,67 +47,6 @@ pub struct Lab {
     /// What carries the links.
     carrier: LinkEngine,
     addresses: AddressPlan,
-}
-
-/// What a network is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Engines {
-    /// How hosts are attached.
-    pub attachment: Attachment,
-    /// What delays and loses packets.
-    pub links: LinkEngine,
-    /// What translates and filters.
-    pub nat: NatEngine,
-}
-
-impl Default for Engines {
-    /// The fabric for everything, and the best attachment there is.
-    fn default() -> Engines {
-        Engines { attachment: Attachment::pick(), links: LinkEngine::Userspace, nat: NatEngine::Userspace }
-    }
-}
-
-/// What delays and loses packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LinkEngine {
-    /// The fabric: everything a link can be asked for, decided by the seed.
-    Userspace,
-    /// The kernel's `netem`. What it does otherwise is refused ([`crate::NetemError::Unsupported`]); no seed decides.
-    Netem,
-}
-
-/// What translates and filters in routers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NatEngine {
-    /// The fabric: all of RFC 4787's behaviours, decided by the seed.
-    Userspace,
-    /// Linux's connection tracking, in a namespace per router. What it does otherwise is refused
-    /// ([`NftablesError::Unsupported`]); ports it draws do not follow from the seed.
-    Nftables,
-}
-
-/// As it is written in records.
-impl fmt::Display for Engines {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self.links {
-            LinkEngine::Userspace => write!(f, "userspace/{}", self.attachment),
-            LinkEngine::Netem => write!(f, "netem/{}", self.attachment),
-        }?;
-        match self.nat {
-            NatEngine::Userspace => Ok(()),
-            NatEngine::Nftables => write!(f, "/{}", self.nat.as_str()),
-        }
-    }
-}
-
-impl NatEngine {
-    /// The engine as it is written in records and on the command line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            NatEngine::Userspace => "userspace",
-            NatEngine::Nftables => "nftables",
-        }
-    }
 }
 
 /// Why a lab could not be brought up or asked.
@@ -262,7 +202,7 @@ impl Lab {
         if engines.links == LinkEngine::Netem {
             plan = Cow::Owned(with_pipes(plan.into_owned()));
         }
-        let lab = Lab { carrier: engines.links, ..Lab::build(&plan, seed, engines.attachment)? };
+        let lab = Lab { carrier: engines.links, ..Lab::build(&plan, seed, engines)? };
         if engines.links == LinkEngine::Netem {
             for host in lab.hosts.values().chain(&lab.internet) {
                 let failed = |source| LabError::Device { host: host.name().to_owned(), source };
@@ -276,9 +216,10 @@ impl Lab {
         Ok(lab)
     }
 
-    fn build(plan: &Plan, seed: u64, attachment: Attachment) -> Result<Lab, LabError> {
-        let numbers = Numbering::of(plan);
-        let mut workshop = Workshop::new(attachment, plan.addresses.hosts.len()).map_err(LabError::Attachment)?;
+    fn build(plan: &Plan, seed: u64, engines: Engines) -> Result<Lab, LabError> {
+        let numbers = Numbering::of(plan, engines.threads);
+        let mut workshop =
+            Workshop::new(engines.attachment, plan.addresses.hosts.len()).map_err(LabError::Attachment)?;
         let mut hosts = BTreeMap::new();
         let mut kernels = BTreeMap::new();
         let mut devices = Vec::new();
@@ -331,8 +272,7 @@ impl Lab {
                 LabStep::AddRouter { .. } | LabStep::AddLink { .. } | LabStep::AddRoute { .. } => {}
             }
         }
-        let steps = plan.steps.clone();
-        let engine = Engine::start(move || assemble(&steps, seed), devices)?;
+        let engine = start(plan.steps.clone(), seed, devices, numbers.shards)?;
         let start = |(name, namespace, of, addresses, services): (&str, NetNs, &Option<String>, &Vec<_>, &Vec<_>)| {
             let router = of.as_ref().and_then(|name| numbers.nodes.get(&Place::Router(name.clone()))).copied();
             let job = Job { addresses, services, zone: zone(&plan.addresses), router };
@@ -441,13 +381,22 @@ impl Lab {
     }
 }
 
-fn assemble(steps: &[LabStep], seed: u64) -> FabricParts {
-    let Built { nodes, links, mut fabric } = build(steps, Fabric::new(seed));
+/// Starts the threads that carry a network.
+fn start(steps: Vec<LabStep>, seed: u64, devices: Devices, shards: Shards) -> Result<Engine, EngineError> {
+    let (cut, now) = (shards.clone(), clock::now());
+    Engine::start(move |shard| assemble(&steps, seed, &cut, shard, now), devices, shards)
+}
+
+/// The fabric of the whole network that carries one shard of it.
+fn assemble(steps: &[LabStep], seed: u64, shards: &Shards, shard: usize, start: Time) -> FabricParts {
+    let mut built = build(steps, Fabric::new(seed));
+    shards.keep_only(shard, &mut built);
+    let Built { nodes, links, mut fabric } = built;
     // Schedules and traces start now, not when the machine did.
-    fabric.restart(clock::now(), seed);
+    fabric.restart(start, seed);
     let mut nodes: Vec<NodeId> = nodes.into_values().collect();
     nodes.sort_unstable();
-    FabricParts { fabric, links: links.into_iter().map(|(_, id)| id).collect(), nodes }
+    FabricParts { fabric, links: links.into_iter().map(|(_, id)| id).collect(), nodes, start }
 }
 
 /// What the internet's servers are called in messages.

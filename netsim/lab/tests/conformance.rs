@@ -21,7 +21,7 @@ fn main() {
     let mut suite = Suite::enter();
     if std::env::var_os(LINKS).is_some_and(|choice| choice == "netem") {
         let netem = suite.needs("links by netem", conformance::netem_missing);
-        links(&mut suite, netem, Engines { links: LinkEngine::Netem, attachment: attachment(), ..Engines::default() });
+        links(&mut suite, netem, Engines { links: LinkEngine::Netem, attachment: attachment(), ..suite::engines() });
         // Time shows in some of them, and a virtual machine has little of it.
         suite.run(2);
     }
@@ -30,7 +30,7 @@ fn main() {
     for nat in [NatEngine::Userspace, NatEngine::Nftables] {
         for row in conformance::nat_rows() {
             let name = format!("{}: {}: {}", nat.as_str(), row.about, row.terms);
-            let engines = Engines { attachment, nat, ..Engines::default() };
+            let engines = Engines { attachment, nat, ..suite::engines() };
             suite.case_if(nat == NatEngine::Userspace || nft, name, move || check(&row, engines));
         }
     }
@@ -38,7 +38,7 @@ fn main() {
     let mut attachments = vec![attachment, Attachment::Packet];
     attachments.dedup();
     for attachment in attachments {
-        links(&mut suite, true, Engines { attachment, ..Engines::default() });
+        links(&mut suite, true, Engines { attachment, ..suite::engines() });
     }
     suite.run(AT_ONCE);
 }

@@ -25,6 +25,8 @@ mod selfcheck;
 #[path = "lab/servers.rs"]
 mod servers;
 mod suite;
+#[path = "lab/threads.rs"]
+mod threads;
 
 use suite::{STALL, Suite, engines, host};
 
@@ -71,6 +73,8 @@ fn main() {
     suite.test(interfaces::interfaces_have_names);
     suite.test(interfaces::the_first_way_is_the_one_that_is_measured);
     suite.test(interfaces::links_and_interfaces_are_two_things);
+    suite.test(threads::the_same_seed_loses_the_same_packets);
+    suite.test(threads::everybody_reaches_everybody);
     suite.test(selfcheck::a_short_self_check_is_sane);
     suite.test(processes::output_and_usage_are_captured);
     suite.test(processes::a_hanging_program_is_ended_with_its_children);

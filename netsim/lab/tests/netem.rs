@@ -12,7 +12,7 @@ use netsim_topology::{Access, Change, Direction, Gateway, Host, Interface, LinkN
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 use suite::{Suite, host};
@@ -20,8 +20,12 @@ use suite::{Suite, host};
 const MS: u64 = 1_000_000;
 
 /// Kernels before 6.2 have no TUN devices with the offloads wanted; packet sockets do everywhere.
-const ENGINES: Engines =
-    Engines { attachment: Attachment::Packet, links: LinkEngine::Netem, nat: NatEngine::Userspace };
+const ENGINES: Engines = Engines {
+    attachment: Attachment::Packet,
+    links: LinkEngine::Netem,
+    nat: NatEngine::Userspace,
+    threads: NonZeroUsize::MIN,
+};
 
 fn main() {
     let mut suite = Suite::enter();

@@ -3,7 +3,7 @@
 //! A [`Topology`] names hosts and routers. Every host hangs on a router or directly on the public internet, by a link
 //! whose two directions are set apart, or by several; every router hangs on the internet or another router likewise. [`plan`] checks
 //! it, gives everything its addresses, and turns it into [`LabStep`]s that a lab applies one after the other; [`build`]
-//! makes the fabric's part of them; [`with_kernel_routers`] leaves what routers do to a real kernel. [`path`] says what a packet from one host to another must meet, which is what
+//! makes the fabric's part of them; [`with_kernel_routers`] leaves what routers do to a real kernel; [`Shards`] says how it can be several fabrics. [`path`] says what a packet from one host to another must meet, which is what
 //! calibration compares with. [`nat_preset`] knows routers by the names of equipment, [`expected`] whether two
 //! hosts can reach each other directly, [`discovery`] what a host finds in front of itself, and [`opening`] how a flow of
 //! [`Cross`] traffic gets through.
@@ -25,6 +25,7 @@ mod path;
 mod pipe;
 mod plan;
 mod presets;
+mod shards;
 mod timeline;
 mod tree;
 
@@ -40,4 +41,5 @@ pub use pipe::with_pipes;
 pub use plan::{Direction, HOST_MTU, LabStep, LinkName, Place, Plan, PlanError, Service, plan};
 pub use presets::link::{LINK_PRESETS, LinkPreset, MOVING_CELL, STEADY_CELL, link_preset};
 pub use presets::nat::{NAT_PRESETS, NatPreset, nat_preset};
+pub use shards::Shards;
 pub use timeline::{Change, Event};

@@ -217,19 +217,21 @@ pub struct Fidelity {
     pub lateness_max_ns: u64,
     /// The whole distribution, in ascending buckets.
     pub lateness: Vec<LatenessBucket>,
-    /// The longest time the emulator's loop did not come round although it meant to, in nanoseconds.
+    /// The longest time the emulator's loop did not come round although it meant to, in nanoseconds; of several threads' loops,
+    /// the longest.
     pub longest_gap_ns: u64,
     /// Gaps of more than 1 ms.
     pub gaps: u64,
-    /// Packets lost to anything but the scenario, by cause (device queue, buffer pool, write error).
+    /// Packets lost to anything but the scenario, by cause (device queue, buffer pool, write error, the way
+    /// between the emulator's threads).
     pub unintended_drops: BTreeMap<String, u64>,
-    /// Share of the run's time the emulator was busy, 0 to 1.
+    /// Share of the run's time the emulator was busy, 0 to 1; of several threads, the busiest one's.
     pub busy_share: f64,
     /// Share of the run's time, 0 to 1, that the emulator had more packets waiting at its devices than it takes in one
-    /// round: near 1, the emulator was the bottleneck and not the network. 0 in records from before it was measured.
+    /// round: near 1, the emulator was the bottleneck and not the network. Of several threads, the largest share. 0 in records from before it was measured.
     #[serde(default)]
     pub backlog_share: f64,
-    /// Whether the emulator's thread had real-time priority.
+    /// Whether all of the emulator's threads had real-time priority.
     pub realtime: bool,
 }
 

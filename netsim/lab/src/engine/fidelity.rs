@@ -84,7 +84,17 @@ impl Watch {
         self.gaps += u64::from(nanos > GAP_NS);
     }
 
-    /// Share of the time since the start that the loop did not sleep.
+    /// Another thread's record of the same time. What is counted is added up; of shares and gaps, the worse one stands.
+    pub(super) fn take_in(&mut self, other: &Watch) {
+        // Both have the same bounds, so every value fits.
+        let _ = self.lateness.add(&other.lateness);
+        self.longest_gap_ns = self.longest_gap_ns.max(other.longest_gap_ns);
+        self.gaps += other.gaps;
+        self.asleep_ns = self.asleep_ns.min(other.asleep_ns);
+        self.backlog_ns = self.backlog_ns.max(other.backlog_ns);
+    }
+
+    /// Share of the time since the start that the loop did not sleep: of several, the busiest one.
     fn busy_share(&self, now: Time) -> f64 {
         1.0 - self.share(self.asleep_ns, now)
     }
@@ -98,7 +108,8 @@ impl Watch {
 /// The record of a run's fidelity. `device_drops` are packets lost in the kernel's rings.
 pub(crate) fn fidelity_record(snapshot: &Snapshot, device_drops: u64) -> Fidelity {
     let Watch { lateness, longest_gap_ns, gaps, .. } = &snapshot.watch;
-    let mut drops = BTreeMap::from([("device_queue".to_owned(), device_drops)]);
+    let mut drops =
+        BTreeMap::from([("device_queue".to_owned(), device_drops), ("trunk_queue".to_owned(), snapshot.trunk_drops)]);
     for port in &snapshot.port_drops {
         for (cause, count) in [
             ("device_queue", port.ring),

@@ -9,15 +9,17 @@ const MAX_SPIN_NS: u64 = 60_000;
 const SPIN_MARGIN_NS: u64 = 10_000;
 /// Share of the time that may be spent watching the clock. Under real-time priority the kernel takes the processor away
 /// for up to 50 ms from a thread that leaves too little to others; at 100 Mbit/s, watching for every packet did that.
+/// Several threads share it: they may all have to make do with few processors.
 const SPIN_SHARE_PERCENT: u64 = 5;
 /// The most time to watch that can be saved up.
 const MAX_SPIN_SAVINGS_NS: u64 = 2_000_000;
 /// Below this, packets are handled as they come.
 const MODERATE_ABOVE_PPS: u64 = 20_000;
 
-/// Keeps the time spent watching the clock within [`SPIN_SHARE_PERCENT`].
+/// Keeps the time spent watching the clock within one thread's part of [`SPIN_SHARE_PERCENT`].
 #[derive(Debug)]
 pub(super) struct SpinBudget {
+    threads: u64,
     savings_ns: u64,
     counted_to: Time,
     /// The release that has been paid for, and the stretch before it.
@@ -25,14 +27,15 @@ pub(super) struct SpinBudget {
 }
 
 impl SpinBudget {
-    pub(super) fn new(now: Time) -> SpinBudget {
-        SpinBudget { savings_ns: 0, counted_to: now, watching_for: None }
+    /// The budget of one of so many threads, at least 1.
+    pub(super) fn new(now: Time, threads: usize) -> SpinBudget {
+        SpinBudget { threads: threads.max(1) as u64, savings_ns: 0, counted_to: now, watching_for: None }
     }
 
     /// How long before the release at `at` to be awake and watch the clock, where waking up takes at most `wake_up_ns`;
     /// 0 if that cannot be afforded.
     pub(super) fn may_watch_for(&mut self, now: Time, at: Time, wake_up_ns: u64) -> u64 {
-        let earned = now.nanos_since(self.counted_to) * SPIN_SHARE_PERCENT / 100;
+        let earned = now.nanos_since(self.counted_to) * SPIN_SHARE_PERCENT / (100 * self.threads);
         self.savings_ns = (self.savings_ns + earned).min(MAX_SPIN_SAVINGS_NS);
         self.counted_to = now;
         match self.watching_for {
@@ -139,8 +142,10 @@ mod tests {
 
     #[test]
     fn watching_stays_within_its_share() {
-        for (wake_up_ns, stretch) in [(5_000, 15_000), (50_000, 60_000), (1_000_000, 60_000)] {
-            let mut budget = SpinBudget::new(Time::ZERO);
+        for (wake_up_ns, stretch, threads) in
+            [(5_000, 15_000, 1), (50_000, 60_000, 1), (1_000_000, 60_000, 1), (50_000, 60_000, 4)]
+        {
+            let mut budget = SpinBudget::new(Time::ZERO, threads);
             let mut watched = 0;
             // A release every 100 µs for a second, each asked about twice.
             for n in 1..=10_000 {
@@ -152,6 +157,7 @@ mod tests {
                 }
                 watched += got;
             }
+            let watched = watched * threads as u64;
             assert!((45_000_000..=50_000_000).contains(&watched), "{watched} of 1 s for wake-ups of {wake_up_ns}");
         }
     }

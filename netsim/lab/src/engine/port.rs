@@ -4,6 +4,7 @@ use super::pool::{Buffer, Pool};
 use crate::device::Device;
 use netsim_fabric::wire::{Joined, MAX_HEADER, MAX_WRITTEN, Offload, parse, write_header, write_segment};
 use netsim_fabric::{Body, Damage, Packet};
+use std::ops::AddAssign;
 
 /// Packets lost between a device and the fabric, by cause.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -16,6 +17,15 @@ pub(crate) struct PortDrops {
     pub(crate) write: u64,
     /// The fabric could not read a packet's headers.
     pub(crate) malformed: u64,
+}
+
+impl AddAssign for PortDrops {
+    fn add_assign(&mut self, other: PortDrops) {
+        self.ring += other.ring;
+        self.no_buffer += other.no_buffer;
+        self.write += other.write;
+        self.malformed += other.malformed;
+    }
 }
 
 #[derive(Debug)]

@@ -54,8 +54,6 @@ impl Lab {
         let act = self.act(change)?;
         self.engine.handle().act(act)?;
         if matches!(change, Change::Interface { .. } | Change::Readdress { .. }) {
-            // The engine answers when it has acted.
-            self.engine.handle().with(|_, _| ())?;
             self.check_interfaces()?;
         }
         Ok(())
@@ -149,12 +147,12 @@ impl Lab {
         let deed = move |fabric: &mut netsim_fabric::Fabric<_>, now| {
             fabric.map_port(now, router, proto, internal, wanted, lifetime_ns)
         };
-        Ok(self.engine.handle().with(deed)?)
+        Ok(self.engine.handle().with(router, deed)?)
     }
 
     /// The mappings of a router that live now, oldest first.
     pub fn mappings(&self, router: &str) -> Result<Vec<MappingInfo>, LabError> {
         let router = self.fabric_router(router, "its mappings are the kernel's")?;
-        Ok(self.engine.handle().with(move |fabric, now| fabric.mappings(now, router))?)
+        Ok(self.engine.handle().with(router, move |fabric, now| fabric.mappings(now, router))?)
     }
 }

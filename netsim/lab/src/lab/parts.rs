@@ -5,9 +5,10 @@ use crate::device::{DEVICE, Device, DeviceSpec, Routes, Workshop};
 use crate::interface::{Interface, State, routes};
 use crate::netns::NetNs;
 use netsim_fabric::{Fabric, LinkId, NodeId};
-use netsim_topology::{Built, Direction, HOST_MTU, LabStep, LinkName, Place, Plan, build};
+use netsim_topology::{Built, Direction, HOST_MTU, LabStep, LinkName, Place, Plan, Shards, build};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 /// Which node and link numbers the steps of a plan lead to: the fabric counts in order of creation.
@@ -16,14 +17,18 @@ pub(super) struct Numbering {
     pub(super) links: Vec<(LinkName, LinkId)>,
     /// The links' way down, by name.
     down: BTreeMap<String, LinkId>,
+    /// Which thread carries what.
+    pub(super) shards: Shards,
 }
 
 impl Numbering {
-    pub(super) fn of(plan: &Plan) -> Numbering {
-        let Built { nodes, links, .. } = build(&plan.steps, Fabric::<()>::new(0));
+    pub(super) fn of(plan: &Plan, threads: NonZeroUsize) -> Numbering {
+        let built = build(&plan.steps, Fabric::<()>::new(0));
+        let shards = Shards::new(&plan.steps, &built, threads);
+        let Built { nodes, links, .. } = built;
         let down = links.iter().filter(|(name, _)| name.direction == Direction::Down);
         let down = down.map(|(name, id)| (name.link.clone(), *id)).collect();
-        Numbering { nodes, links, down }
+        Numbering { nodes, links, down, shards }
     }
 }
 

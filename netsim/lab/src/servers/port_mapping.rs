@@ -89,7 +89,7 @@ fn converse(mut stream: TcpStream, gateway: &Mutex<Gateway>, router: &mut PortMa
 impl Router for PortMapping {
     fn external(&self) -> Ipv4Addr {
         let router = self.router;
-        let addresses = self.engine.with(move |fabric, _| fabric.outside_addresses(router)).unwrap_or_default();
+        let addresses = self.engine.with(router, move |fabric, _| fabric.outside_addresses(router)).unwrap_or_default();
         let v4 = addresses.into_iter().find_map(|addr| if let IpAddr::V4(v4) = addr { Some(v4) } else { None });
         v4.unwrap_or(Ipv4Addr::UNSPECIFIED)
     }
@@ -98,7 +98,7 @@ impl Router for PortMapping {
         let Wish { proto, internal, external_port, exact, lifetime_s } = *wish;
         let (router, inside) = (self.router, Endpoint::from(SocketAddr::V4(internal)));
         let wanted = (external_port != 0).then_some(external_port);
-        let mapped = self.engine.with(move |fabric, now| {
+        let mapped = self.engine.with(router, move |fabric, now| {
             let had =
                 fabric.mappings(now, router).iter().any(|mapping| (mapping.proto, mapping.internal) == (proto, inside));
             let mapped = fabric.map_port(now, router, proto, inside, wanted, u64::from(lifetime_s) * 1_000_000_000)?;
@@ -120,7 +120,7 @@ impl Router for PortMapping {
 
     fn unmap(&mut self, proto: Proto, internal: SocketAddrV4) {
         let (router, inside) = (self.router, Endpoint::from(SocketAddr::V4(internal)));
-        let _ = self.engine.with(move |fabric, now| {
+        let _ = self.engine.with(router, move |fabric, now| {
             if inside.port != 0 {
                 fabric.unmap_port(now, router, proto, inside);
                 return;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 pub(crate) fn captures_hold_every_packet() {
     let link = LinkConfig {
@@ -21,8 +22,8 @@ pub(crate) fn captures_hold_every_packet() {
     let (plan, lab) = up(&pair(link), 1);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("all.pcapng");
-    let name = |direction| LinkName { link: "a.link".into(), direction };
-    let names = [name(Direction::Up), name(Direction::Down)];
+    let name = |link: &str, direction| LinkName { link: link.into(), direction };
+    let names = [name("a.link", Direction::Up), name("a.link", Direction::Down), name("b.link", Direction::Down)];
     lab.restart(1).unwrap();
     let capture = lab.capture(&names, File::create(&path).unwrap()).unwrap();
     let bytes = pattern(1_000_000);
@@ -44,9 +45,13 @@ pub(crate) fn captures_hold_every_packet() {
 fn comments(path: &Path) -> BTreeMap<String, u64> {
     let mut reader = PcapNgReader::new(File::open(path).unwrap()).unwrap();
     let mut seen = BTreeMap::new();
+    let mut last = Duration::ZERO;
     while let Some(block) = reader.next_block() {
         let Block::EnhancedPacket(packet) = block.unwrap() else { continue };
         assert_eq!(packet.data.len(), packet.original_len as usize);
+        // In order of time, whichever thread saw it.
+        assert!(packet.timestamp >= last, "{:?} after {last:?}", packet.timestamp);
+        last = packet.timestamp;
         let [EnhancedPacketOption::Comment(comment)] = &packet.options[..] else { panic!("{:?}", packet.options) };
         let (_, verdict) = comment.split_once(": ").unwrap();
         *seen.entry(verdict.to_owned()).or_insert(0) += 1;

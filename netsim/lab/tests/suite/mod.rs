@@ -20,8 +20,13 @@ pub(crate) fn attachment() -> Attachment {
     if packet { Attachment::Packet } else { Attachment::pick() }
 }
 
+/// Says how many threads carry packets, instead of what suits the machine.
+const THREADS: &str = "LONGHAUL_TEST_THREADS";
+
 pub(crate) fn engines() -> Engines {
-    Engines { attachment: attachment(), ..Engines::default() }
+    let best = Engines::default();
+    let threads = std::env::var(THREADS).ok().and_then(|number| number.parse().ok());
+    Engines { attachment: attachment(), threads: threads.unwrap_or(best.threads), ..best }
 }
 
 /// A host whose link does the same in both directions.
@@ -90,7 +95,7 @@ impl Suite {
 
     /// Runs what the command line asks for, so many at once, and leaves with the verdict.
     pub(crate) fn run(self, at_once: usize) -> ! {
-        println!("hosts are attached by {}", attachment());
+        println!("hosts are attached by {}, {} threads at most", attachment(), engines().threads);
         let arguments = Arguments { test_threads: self.arguments.test_threads.or(Some(at_once)), ..self.arguments };
         libtest_mimic::run(&arguments, self.trials).exit()
     }
