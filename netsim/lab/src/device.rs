@@ -246,7 +246,7 @@ impl Workshop {
                 near.run(there).map_err(DeviceError::Namespace)??;
                 let super_packets = hands_over_udp_super_packets();
                 if !super_packets {
-                    let switched = near.run(|| ethtool::segmentation_off(spec.name)).map_err(DeviceError::Namespace)?;
+                    let switched = near.run(|| ethtool::one_by_one(spec.name)).map_err(DeviceError::Namespace)?;
                     switched.map_err(DeviceError::Segmentation)?;
                 }
                 let socket =

@@ -207,7 +207,7 @@ impl Lab {
             for host in lab.hosts.values().chain(&lab.internet) {
                 let failed = |source| LabError::Device { host: host.name().to_owned(), source };
                 for device in host.devices() {
-                    let switched = host.run(|| ethtool::segmentation_off(device));
+                    let switched = host.run(|| ethtool::one_by_one(device));
                     let switched = switched.map_err(|source| failed(DeviceError::Namespace(source)))?;
                     switched.map_err(|source| failed(DeviceError::Segmentation(source)))?;
                 }

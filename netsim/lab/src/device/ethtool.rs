@@ -21,7 +21,19 @@ struct Value {
     data: u32,
 }
 
-/// Makes every segment of what programs send through `device`, in the current thread's namespace, a packet of its own.
+/// Makes every segment of what programs send through `device`, in the current thread's namespace, a packet of its own, as
+/// their TCP makes it.
+pub(crate) fn one_by_one(device: &str) -> io::Result<()> {
+    segmentation_off(device)?;
+    netlink(async |handle| {
+        let alone = LinkUnspec::new_with_index(index_of(device)?);
+        let alone = alone.append_extra_attribute(LinkAttribute::GsoMaxSegs(1)).build();
+        handle.link().set(alone).execute().await.map_err(failed("one segment per packet"))
+    })
+    .map_err(io::Error::other)
+}
+
+/// Has the kernel cut TCP's super-packets before they get to `device`. TCP goes on making them, so it is as fast as ever.
 pub(crate) fn segmentation_off(device: &str) -> io::Result<()> {
     // Any socket of the namespace will do.
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
@@ -42,10 +54,5 @@ pub(crate) fn segmentation_off(device: &str) -> io::Result<()> {
             return Err(io::Error::last_os_error());
         }
     }
-    netlink(async |handle| {
-        let alone = LinkUnspec::new_with_index(index_of(device)?);
-        let alone = alone.append_extra_attribute(LinkAttribute::GsoMaxSegs(1)).build();
-        handle.link().set(alone).execute().await.map_err(failed("one segment per packet"))
-    })
-    .map_err(io::Error::other)
+    Ok(())
 }
