@@ -2,6 +2,7 @@
 
 use std::io::{IoSlice, Write};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -106,21 +107,11 @@ pub async fn fetch<W: Write>(
         Kind::Tree => Sink::tree(out, ticket.size)?,
         Kind::Raw => return Err(FetchError::Kind { kind: ticket.kind }),
     };
-    let (_endpoint, connection) = quic::connect(from, ticket.key, tuning).await?;
-    events.connected()?;
-    events.path(connection.remote_address())?;
-    let result = async {
-        let stream = ask(&connection, &Request::Blob { hash: ticket.hash }).await?;
-        let bytes = receive(stream, ticket, sink, events).await?;
-        events.done(bytes)?;
-        Ok(bytes)
+    let exchange = async |connection: &Connection, events: &mut Emitter<W>| {
+        let stream = ask(connection, &Request::Blob { hash: ticket.hash }).await?;
+        receive(stream, ticket, sink, events).await
     };
-    let result = match result.await {
-        Ok(bytes) => Ok(bytes),
-        Err(error) => Err(provider_words(&connection, error).await),
-    };
-    quic::close(&connection, if result.is_ok() { CLOSE_DONE } else { CLOSE_FAILED }).await;
-    result
+    connected(from, ticket, tuning, events, exchange).await
 }
 
 /// Fetches a raw ticket's bytes and drops them.
@@ -133,17 +124,27 @@ pub async fn fetch_raw<W: Write>(
     if ticket.kind != Kind::Raw {
         return Err(FetchError::Kind { kind: ticket.kind });
     }
+    let exchange = async |connection: &Connection, events: &mut Emitter<W>| {
+        let mut stream = ask(connection, &Request::Raw { bytes: ticket.size }).await?;
+        discard(&mut stream, ticket.size, events).await
+    };
+    connected(from, ticket, tuning, events, exchange).await
+}
+
+/// Connects to a ticket's provider, has `exchange` fetch a number of bytes, and closes so that the provider knows how
+/// it went.
+async fn connected<W: Write>(
+    from: SocketAddr,
+    ticket: &Ticket,
+    tuning: &Tuning,
+    events: &mut Emitter<W>,
+    exchange: impl AsyncFnOnce(&Connection, &mut Emitter<W>) -> Result<u64, FetchError>,
+) -> Result<u64, FetchError> {
     let (_endpoint, connection) = quic::connect(from, ticket.key, tuning).await?;
     events.connected()?;
     events.path(connection.remote_address())?;
-    let result = async {
-        let mut stream = ask(&connection, &Request::Raw { bytes: ticket.size }).await?;
-        let bytes = discard(&mut stream, ticket.size, events).await?;
-        events.done(bytes)?;
-        Ok(bytes)
-    };
-    let result = match result.await {
-        Ok(bytes) => Ok(bytes),
+    let result = match exchange(&connection, events).await {
+        Ok(bytes) => events.done(bytes).map(|()| bytes).map_err(FetchError::from),
         Err(error) => Err(provider_words(&connection, error).await),
     };
     quic::close(&connection, if result.is_ok() { CLOSE_DONE } else { CLOSE_FAILED }).await;
@@ -186,16 +187,7 @@ async fn receive<W: Write>(
     let mut ticks = ticks();
     let mut begun = false;
     loop {
-        let mut groups = Vec::with_capacity(pending.len() / GROUP_BYTES + 1);
-        while let Some(need) = decoder.need().filter(|need| *need <= pending.len()) {
-            let item = &buffer[pending.start..pending.start + need];
-            pending.start += need;
-            let group = decoder
-                .accept(item)
-                .map_err(|source| FetchError::Verify { place: sink.describe(source.range()), source })?;
-            groups.extend(group.map(|group| IoSlice::new(group.data)));
-        }
-        payload_bytes += sink.write(&mut groups)?;
+        payload_bytes += store(&mut decoder, &mut sink, &buffer, &mut pending)?;
         if decoder.need().is_none() {
             sink.finish()?;
             return Ok(payload_bytes);
@@ -221,6 +213,29 @@ async fn receive<W: Write>(
             begun = true;
             events.first_byte()?;
         }
+    }
+}
+
+/// Verifies the complete items among the `pending` bytes of `buffer` and writes what they hold. Returns how many payload
+/// bytes that were. What was verified before a false item is written first: it may be what names the item's place.
+fn store(decoder: &mut Decoder, sink: &mut Sink, buffer: &[u8], pending: &mut Range<usize>) -> Result<u64, FetchError> {
+    let mut groups = Vec::with_capacity(pending.len() / GROUP_BYTES + 1);
+    let mut refused = None;
+    while let Some(need) = decoder.need().filter(|need| *need <= pending.len()) {
+        let item = &buffer[pending.start..pending.start + need];
+        pending.start += need;
+        match decoder.accept(item) {
+            Ok(group) => groups.extend(group.map(|group| IoSlice::new(group.data))),
+            Err(source) => {
+                refused = Some(source);
+                break;
+            }
+        }
+    }
+    let written = sink.write(&mut groups)?;
+    match refused {
+        Some(source) => Err(FetchError::Verify { place: sink.describe(source.range()), source }),
+        None => Ok(written),
     }
 }
 
@@ -274,4 +289,40 @@ async fn provider_words(connection: &Connection, error: FetchError) -> FetchErro
     let Ok(reason) = words.read_to_end(MAX_REASON_BYTES).await else { return error };
     let reason = String::from_utf8_lossy(&reason);
     FetchError::GaveUp { reason: reason.chars().filter(|c| !c.is_control()).collect() }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::payload::{Payload, Symlinks};
+    use crate::verified::Encoder;
+
+    /// However the network cuts the stream up: all at once is what a fetcher sees that had to wait for the processor.
+    #[test]
+    fn a_false_byte_is_placed_in_its_file_even_when_it_arrives_with_the_manifest() {
+        let directory = tempfile::tempdir().unwrap();
+        let (root, out) = (directory.path().join("tree"), directory.path().join("out"));
+        fs::create_dir(&root).unwrap();
+        let content = [7; 100_000];
+        fs::write(root.join("a"), content).unwrap();
+        fs::write(root.join("b"), content).unwrap();
+        let payload = Payload::import(&root, Symlinks::Refuse).unwrap();
+        fs::write(root.join("b"), [&content[..50_000], &[8], &content[50_001..]].concat()).unwrap();
+
+        let mut encoder = Encoder::unchecked(payload.outboard());
+        let mut encoding = vec![0; 1 << 20];
+        let mut filled = 0..0;
+        while !encoder.is_done() {
+            filled.end += encoder.fill(&mut payload.reader(), &mut encoding[filled.end..]).unwrap();
+        }
+        let outboard = payload.outboard();
+        let mut decoder = Decoder::new(outboard.hash(), outboard.size());
+        let mut sink = Sink::tree(&out, outboard.size()).unwrap();
+        let error = store(&mut decoder, &mut sink, &encoding, &mut filled).unwrap_err();
+        assert!(matches!(&error, FetchError::Verify { place, .. } if place.starts_with("b bytes ")), "{error:?}");
+        assert_eq!(fs::read(out.join("a")).unwrap(), content);
+    }
 }
