@@ -5,7 +5,7 @@
 //! are little-endian. The application protocol name ([`ALPN`]) carries the version.
 
 /// The application protocol negotiated in the TLS handshake.
-pub const ALPN: &[u8] = b"longhaul-transfer/1";
+pub const ALPN: &[u8] = b"longhaul-transfer/2";
 
 /// The longest request in bytes. A provider reads no more.
 pub const MAX_REQUEST_BYTES: usize = 64;

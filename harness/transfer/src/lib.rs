@@ -4,7 +4,7 @@
 //! hash tree over chunk groups of 16 KiB (`bao`) lets a fetcher check each group the moment it arrives. The blob
 //! travels as one QUIC stream. Nothing is written that has not been verified.
 //!
-//! Pure parts come first and know no socket, file or clock: [`ticket`], [`manifest`], [`layout`], [`frame`] and
+//! Pure parts come first and know no socket, file or clock: [`ticket`], [`paths`], [`manifest`], [`layout`], [`frame`] and
 //! [`verified`]. Around them stands the shell: [`payload`] reads what is served, [`sink`] writes what arrived,
 //! [`quic`] sets up connections, and [`provide`], [`fetch`], [`raw`] and [`http`] are the commands.
 //!
@@ -12,6 +12,8 @@
 //! subject protocol from its standard output, as it does for every other subject.
 
 pub mod ticket;
+
+pub mod paths;
 
 pub mod manifest;
 

@@ -49,7 +49,7 @@ struct ProvideArgs {
     #[arg(long, value_name = "PATH")]
     payload: PathBuf,
     /// What to do about symbolic links in a directory
-    #[arg(long, value_enum, default_value_t = Symlinks::Refuse)]
+    #[arg(long, value_enum, default_value_t = Symlinks::Keep)]
     symlinks: Symlinks,
     /// Send bytes without checking them first, to test fetchers
     #[arg(long, hide = true)]

@@ -3,7 +3,7 @@
 //! One word of letters, digits and dashes, so that it survives a shell, a chat and a regular expression:
 //!
 //! ```text
-//! lht1-tree-1048576-<hash, 64 hex digits>-<key, 64 hex digits>-4433
+//! lht2-tree-1048576-<hash, 64 hex digits>-<key, 64 hex digits>-4433
 //! ```
 //!
 //! It holds no address: which one is reachable depends on where the fetcher stands, so the fetcher is told apart. The
@@ -12,7 +12,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-const VERSION: &str = "lht1";
+const VERSION: &str = "lht2";
 
 /// The largest blob in bytes: 1 EiB. Beyond it, offsets in the hash tree could overflow.
 pub const MAX_BLOB_BYTES: u64 = 1 << 60;
@@ -151,8 +151,8 @@ mod tests {
     fn damage_is_named() {
         let good = sample().to_string();
         let rows = [
-            (String::new(), "should begin with `lht1-`"),
-            (good.replace("lht1", "lht2"), "should begin with `lht1-`"),
+            (String::new(), "should begin with `lht2-`"),
+            (good.replace("lht2", "lht1"), "should begin with `lht2-`"),
             (good[..good.len() - 5].to_string(), "6 parts joined by dashes, this text has 5"),
             (format!("{good}-x"), "this text has 7"),
             (good.replace("tree", "shrub"), "the ticket's kind is damaged: \"shrub\""),

@@ -4,6 +4,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use common::{Server, assert_same_tree, binary, done, events, failure, fetch, fetch_command, random_bytes};
@@ -27,7 +28,7 @@ fn files_of_every_size_arrive() {
 }
 
 #[test]
-fn a_tree_arrives_with_its_empty_corners() {
+fn a_tree_arrives_with_its_modes_links_and_empty_corners() {
     let scratch = tempfile::tempdir().unwrap();
     let root = scratch.path().join("tree");
     fs::create_dir_all(root.join("a/b/c")).unwrap();
@@ -36,6 +37,14 @@ fn a_tree_arrives_with_its_empty_corners() {
     fs::write(root.join("a-sibling"), "sorts between a and a/b in plain byte order").unwrap();
     fs::write(root.join("a/b/big"), random_bytes(1, 3_000_001)).unwrap();
     fs::write(root.join("a/b/c/Größe mit Leerzeichen"), random_bytes(2, 17)).unwrap();
+    let mode = |path: &str, mode| fs::set_permissions(root.join(path), fs::Permissions::from_mode(mode)).unwrap();
+    mode("a/none", 0o711);
+    mode("a/b/big", 0o440);
+    mode("a-sibling", 0o664);
+    mode("empty", 0o750);
+    symlink("b/c", root.join("a/to-directory")).unwrap();
+    symlink("../../a-sibling", root.join("a/b/to-file")).unwrap();
+    symlink("nowhere", root.join("dangling")).unwrap();
     for number in 0..500 {
         fs::write(root.join(format!("a/b/c/{number}")), random_bytes(number, (number * number % 977) as usize))
             .unwrap();

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
@@ -119,7 +120,7 @@ pub(crate) fn random_bytes(seed: u64, bytes: usize) -> Vec<u8> {
     data
 }
 
-/// Asserts that two trees hold the same directories and files.
+/// Asserts that two trees hold the same directories, files and links, with the same modes.
 pub(crate) fn assert_same_tree(a: &Path, b: &Path) {
     let list = |root: &Path| {
         let mut names: Vec<_> = fs::read_dir(root).unwrap().map(|item| item.unwrap().file_name()).collect();
@@ -129,8 +130,12 @@ pub(crate) fn assert_same_tree(a: &Path, b: &Path) {
     assert_eq!(list(a), list(b), "{} and {}", a.display(), b.display());
     for name in list(a) {
         let (a, b) = (a.join(&name), b.join(&name));
-        assert_eq!(a.is_dir(), b.is_dir(), "{}", a.display());
-        if a.is_dir() {
+        let meta = [&a, &b].map(|path| path.symlink_metadata().unwrap());
+        let mode = meta.map(|meta| meta.permissions().mode());
+        assert_eq!(mode[0], mode[1], "{} has {:o}, not {:o}", b.display(), mode[1], mode[0]);
+        if a.is_symlink() {
+            assert_eq!(fs::read_link(&a).unwrap(), fs::read_link(&b).unwrap());
+        } else if a.is_dir() {
             assert_same_tree(&a, &b);
         } else {
             assert!(fs::read(&a).unwrap() == fs::read(&b).unwrap(), "{} and {} differ", a.display(), b.display());
