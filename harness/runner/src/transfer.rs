@@ -342,7 +342,7 @@ impl<'a> Listener<'a> {
                 self.progressed(t, bytes);
             }
             Event::Error { message, .. } => self.error = Some(message),
-            Event::Ready { .. } | Event::Path { .. } => {}
+            Event::Importing { .. } | Event::Imported { .. } | Event::Ready { .. } | Event::Path { .. } => {}
         }
         Ok(())
     }

@@ -310,7 +310,7 @@ mod tests {
         let content = [7; 100_000];
         fs::write(root.join("a"), content).unwrap();
         fs::write(root.join("b"), content).unwrap();
-        let payload = Payload::import(&root, Symlinks::Keep).unwrap();
+        let payload = Payload::import(&root, Symlinks::Keep, |_, _| {}).unwrap();
         fs::write(root.join("b"), [&content[..50_000], &[8], &content[50_001..]].concat()).unwrap();
 
         let mut encoder = Encoder::unchecked(payload.outboard());

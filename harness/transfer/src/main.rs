@@ -5,9 +5,10 @@
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use longhaul_record::text;
@@ -194,9 +195,7 @@ fn run(command: Command, events: &mut Events) -> Result<(), CommandError> {
     match command {
         Command::Provide(args) => {
             let socket = quic::bind(args.serve.listen)?;
-            let before = events.clock().elapsed();
-            let payload = Payload::import(&args.payload, args.symlinks)?;
-            let import = events.clock().elapsed() - before;
+            let (payload, import) = import(&args.payload, args.symlinks, events)?;
             let (kind, size, hash) = (payload.kind(), payload.outboard().size(), payload.outboard().hash());
             let service = Service::Blob { payload, check: !args.unchecked };
             let ticket = |key, port| Ticket { kind, size, hash, key, port };
@@ -226,12 +225,27 @@ fn run(command: Command, events: &mut Events) -> Result<(), CommandError> {
     }
 }
 
+/// Imports a payload and reports it as it goes. Returns also how long it took.
+fn import(path: &Path, symlinks: Symlinks, events: &mut Events) -> Result<(Payload, Duration), CommandError> {
+    let begun = events.clock().elapsed();
+    let mut reported = Ok(());
+    let payload = Payload::import(path, symlinks, |bytes, of| {
+        if reported.is_ok() {
+            reported = events.importing(bytes, of);
+        }
+    })?;
+    reported?;
+    let time = events.clock().elapsed() - begun;
+    events.imported(payload.outboard().size(), time)?;
+    Ok((payload, time))
+}
+
 async fn serve(
     args: &ServeArgs,
     socket: std::net::UdpSocket,
     service: Service,
     ticket: impl FnOnce(PeerKey, u16) -> Ticket,
-    import: Option<std::time::Duration>,
+    import: Option<Duration>,
     events: &mut Events,
 ) -> Result<(), CommandError> {
     let stop = stop_signal(args.until_stdin_closes)?;

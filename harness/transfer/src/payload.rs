@@ -96,8 +96,8 @@ pub struct ReadError {
 }
 
 impl Payload {
-    /// Walks and hashes what lies at `path`.
-    pub fn import(path: &Path, symlinks: Symlinks) -> Result<Payload, ImportError> {
+    /// Walks and hashes what lies at `path`. `progress` hears often how many bytes of how many have been read.
+    pub fn import(path: &Path, symlinks: Symlinks, mut progress: impl FnMut(u64, u64)) -> Result<Payload, ImportError> {
         // The path itself may be a link: the user named it.
         let meta = fs::metadata(path).map_err(|source| ImportError::Look { path: path.into(), source })?;
         let (kind, manifest, layout, size) = if meta.is_file() {
@@ -115,7 +115,9 @@ impl Payload {
         } else {
             return Err(ImportError::Special { path: path.into() });
         };
-        let mut reader = Reader::new(path, &manifest, &layout);
+        progress(0, size);
+        let reader = Reader::new(path, &manifest, &layout);
+        let mut reader = Watched { reader, size, progress };
         let outboard = Outboard::of(&mut reader, size)?;
         Ok(Payload { kind, root: path.into(), manifest, layout, outboard })
     }
@@ -212,6 +214,23 @@ impl<'a> Reader<'a> {
             Some((_, file)) => file.read_exact_at(buffer, offset).map_err(error),
             None => Ok(()),
         }
+    }
+}
+
+/// A reader that tells how far it is.
+struct Watched<'a, P> {
+    reader: Reader<'a>,
+    size: u64,
+    progress: P,
+}
+
+impl<P: FnMut(u64, u64)> Source for Watched<'_, P> {
+    type Error = ReadError;
+
+    fn read_exact_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        self.reader.read_exact_at(offset, buffer)?;
+        (self.progress)(offset + buffer.len() as u64, self.size);
+        Ok(())
     }
 }
 

@@ -110,6 +110,26 @@ fn events_come_in_order_and_in_time() {
 }
 
 #[test]
+fn an_import_is_reported_before_anybody_can_connect() {
+    let scratch = tempfile::tempdir().unwrap();
+    let payload = scratch.path().join("payload");
+    fs::write(&payload, random_bytes(6, 20 << 20)).unwrap();
+    let server = Server::provide(&payload);
+    let [Event::Importing { bytes: 0, of, .. }, between @ .., Event::Imported { bytes, seconds, t }] =
+        server.importing.as_slice()
+    else {
+        panic!("{:?}", server.importing)
+    };
+    assert_eq!((*of, *bytes), (20 << 20, 20 << 20));
+    assert!(*seconds > 0.0 && *seconds <= t.unwrap(), "{seconds} s by {t:?}");
+    let steps = between.iter().map(|event| match event {
+        Event::Importing { bytes, of: 0x140_0000, .. } => *bytes,
+        other => panic!("{other:?}"),
+    });
+    assert!(steps.is_sorted());
+}
+
+#[test]
 fn many_fetchers_are_served_at_once() {
     let scratch = tempfile::tempdir().unwrap();
     let payload = scratch.path().join("payload");

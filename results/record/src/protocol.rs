@@ -19,6 +19,26 @@ pub const MAX_EVENT_BYTES: usize = 64 * 1024;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Event {
+    /// A provider reads, hashes and indexes its payload; every 50 ms.
+    Importing {
+        /// Seconds since process start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        t: Option<f64>,
+        /// Bytes imported so far.
+        bytes: u64,
+        /// Bytes there are to import.
+        of: u64,
+    },
+    /// A provider's payload is imported. Nothing of this time belongs to any transfer.
+    Imported {
+        /// Seconds since process start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        t: Option<f64>,
+        /// Bytes imported.
+        bytes: u64,
+        /// How long that took, in seconds.
+        seconds: f64,
+    },
     /// A provider can be fetched from. `ticket` is what a fetcher needs to find and verify the payload.
     Ready {
         /// Seconds since process start.
@@ -122,7 +142,9 @@ impl Event {
     /// The subject's own time stamp, in seconds since its process start.
     pub fn t(&self) -> Option<f64> {
         match self {
-            Event::Ready { t, .. }
+            Event::Importing { t, .. }
+            | Event::Imported { t, .. }
+            | Event::Ready { t, .. }
             | Event::Connected { t }
             | Event::FirstByte { t }
             | Event::Progress { t, .. }
@@ -145,6 +167,8 @@ mod tests {
     #[test]
     fn every_event_survives_a_round_trip() {
         let rows = [
+            Event::Importing { t: Some(0.1), bytes: 1, of: 2 },
+            Event::Imported { t: Some(0.2), bytes: 2, seconds: 0.125 },
             Event::Ready { t: Some(0.5), ticket: Some("abc".into()), import_seconds: Some(0.25) },
             Event::Connected { t: None },
             Event::FirstByte { t: Some(0.0) },

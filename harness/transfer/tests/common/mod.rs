@@ -19,6 +19,8 @@ pub(crate) struct Server {
     pub(crate) child: Child,
     stdout: BufReader<ChildStdout>,
     pub(crate) ticket: String,
+    /// What was said before `ready`.
+    pub(crate) importing: Vec<Event>,
 }
 
 impl Server {
@@ -26,13 +28,17 @@ impl Server {
     pub(crate) fn start(command: &mut Command) -> Server {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let ticket = match Event::parse(line.trim_end()) {
-            Ok(Event::Ready { ticket: Some(ticket), t: Some(_), .. }) => ticket,
-            other => panic!("not ready: {other:?}"),
+        let mut events = Vec::new();
+        let ticket = loop {
+            let mut line = String::new();
+            stdout.read_line(&mut line).unwrap();
+            match Event::parse(line.trim_end()) {
+                Ok(Event::Ready { ticket: Some(ticket), t: Some(_), .. }) => break ticket,
+                Ok(event @ (Event::Importing { .. } | Event::Imported { .. })) => events.push(event),
+                other => panic!("not ready: {other:?}"),
+            }
         };
-        Server { child, stdout, ticket }
+        Server { child, stdout, ticket, importing: events }
     }
 
     pub(crate) fn provide(payload: &Path) -> Server {
@@ -56,7 +62,7 @@ impl Server {
         let status = self.child.wait().unwrap();
         let mut rest = String::new();
         std::io::Read::read_to_string(&mut self.stdout, &mut rest).unwrap();
-        assert_eq!(rest, "", "a provider prints nothing but `ready`");
+        assert_eq!(rest, "", "a provider prints nothing after `ready`");
         let mut stderr = String::new();
         std::io::Read::read_to_string(&mut self.child.stderr.take().unwrap(), &mut stderr).unwrap();
         (status.code(), stderr)
