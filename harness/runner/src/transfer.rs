@@ -342,7 +342,8 @@ impl<'a> Listener<'a> {
                 self.progressed(t, bytes);
             }
             Event::Error { message, .. } => self.error = Some(message),
-            Event::Importing { .. } | Event::Imported { .. } | Event::Ready { .. } | Event::Path { .. } => {}
+            Event::Importing { .. } | Event::Imported { .. } | Event::Ready { .. } => {}
+            Event::Path { .. } | Event::Resumed { .. } | Event::Dropped { .. } => {}
         }
         Ok(())
     }

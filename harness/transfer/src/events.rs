@@ -93,6 +93,19 @@ impl<W: Write> Emitter<W> {
         }
     }
 
+    /// So many bytes of the payload are there from an earlier fetch.
+    pub fn resumed(&mut self, bytes: u64) -> Result<(), EmitError> {
+        let t = self.now();
+        self.write(&Event::Resumed { t, bytes })
+    }
+
+    /// One of several providers has failed, or lied; the rest go on.
+    pub fn dropped(&mut self, remote: std::net::SocketAddr, reason: &str) -> Result<(), EmitError> {
+        let t = self.now();
+        let reason = truncate(reason, MAX_MESSAGE_BYTES).to_owned();
+        self.write(&Event::Dropped { t, remote: remote.to_string(), reason })
+    }
+
     /// Everything is verified and written.
     pub fn done(&mut self, bytes: u64) -> Result<(), EmitError> {
         let t = self.now();

@@ -2,6 +2,7 @@
 //!
 //! A provider needs it to read, both sides need it to say which file an error is about.
 
+use std::io;
 use std::ops::Range;
 
 use crate::manifest::Manifest;
@@ -92,6 +93,38 @@ impl Layout {
             }
             _ => Place::End,
         }
+    }
+
+    /// Fills `buffer` with the blob's bytes at `offset`, out of the manifest and of files: `file` is given a file's index
+    /// among [`Layout::spans`], an offset within it, and what to fill.
+    pub fn read<E: From<io::Error>>(
+        &self,
+        mut offset: u64,
+        mut buffer: &mut [u8],
+        manifest: &[u8],
+        mut file: impl FnMut(usize, u64, &mut [u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while !buffer.is_empty() {
+            let (bytes, rest) = match self.locate(offset) {
+                Place::Manifest => {
+                    let manifest = &manifest[offset as usize..];
+                    let (part, rest) = buffer.split_at_mut(manifest.len().min(buffer.len()));
+                    part.copy_from_slice(&manifest[..part.len()]);
+                    (part.len(), rest)
+                }
+                Place::File { index, offset: within } => {
+                    let left = self.spans[index].bytes - within;
+                    let length = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                    let (part, rest) = buffer.split_at_mut(length);
+                    file(index, within, part)?;
+                    (length, rest)
+                }
+                Place::End => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            };
+            offset += bytes as u64;
+            buffer = rest;
+        }
+        Ok(())
     }
 
     /// Names what a range of the blob holds: `a/b bytes 0..10 and c bytes 0..6`, the first files only.

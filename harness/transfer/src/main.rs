@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use longhaul_record::text;
 use longhaul_transfer::clock::Clock;
 use longhaul_transfer::events::{EmitError, Emitter};
-use longhaul_transfer::fetch::{self, FetchError};
+use longhaul_transfer::fetch::{self, FetchError, Order, Source};
 use longhaul_transfer::http::{HttpError, HttpServer};
 use longhaul_transfer::payload::{ImportError, Payload, Symlinks};
 use longhaul_transfer::provide::{self, Service};
@@ -98,18 +98,21 @@ struct FetchArgs {
     /// Where the fetched file or directory shall be; it must not exist, or be an empty directory for a tree
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
+    /// A provider's address; without a port, its ticket's. Several providers of one payload can be named
+    #[arg(long, value_name = "ADDR[:PORT]", required = true)]
+    from: Vec<Remote>,
+    /// The ticket from the provider's `ready` event; one for each provider, in the same order
+    #[arg(long, required = true)]
+    ticket: Vec<Ticket>,
+    /// Go on where an interrupted fetch with this option stopped, and keep what is needed to go on again
+    #[arg(long)]
+    resume: bool,
     #[command(flatten)]
-    from: FromArgs,
+    tuning: Tuning,
 }
 
 #[derive(Debug, Args)]
 struct RawFetchArgs {
-    #[command(flatten)]
-    from: FromArgs,
-}
-
-#[derive(Debug, Args)]
-struct FromArgs {
     /// The provider's address; without a port, the ticket's
     #[arg(long, value_name = "ADDR[:PORT]")]
     from: Remote,
@@ -144,6 +147,17 @@ impl Remote {
     }
 }
 
+impl FetchArgs {
+    fn sources(&self) -> Result<Vec<Source>, CommandError> {
+        let (addresses, tickets) = (self.from.len(), self.ticket.len());
+        if addresses != tickets || addresses > fetch::MAX_PROVIDERS {
+            return Err(CommandError::Sources { addresses, tickets });
+        }
+        let source = |(from, ticket): (&Remote, &Ticket)| Source { address: from.resolve(ticket), ticket: *ticket };
+        Ok(self.from.iter().zip(&self.ticket).map(source).collect())
+    }
+}
+
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 enum CommandError {
@@ -163,6 +177,11 @@ enum CommandError {
         #[source]
         source: std::io::Error,
     },
+    #[error(
+        "{addresses} addresses and {tickets} tickets; each --from needs a --ticket, and there may be up to {}",
+        fetch::MAX_PROVIDERS
+    )]
+    Sources { addresses: usize, tickets: usize },
     #[error("interrupted")]
     Interrupted,
 }
@@ -214,11 +233,13 @@ fn run(command: Command, events: &mut Events) -> Result<(), CommandError> {
             server.serve(stop).await;
             Ok(())
         }),
-        Command::Fetch(FetchArgs { out, from: FromArgs { from, ticket, tuning } }) => {
-            let remote = from.resolve(&ticket);
-            runtime.block_on(or_interrupted(fetch::fetch(remote, &ticket, &out, &tuning, events)))
+        Command::Fetch(args) => {
+            let sources = args.sources()?;
+            let FetchArgs { out, resume, tuning, .. } = args;
+            let order = Order { sources: &sources, out: &out, resume, tuning: &tuning };
+            runtime.block_on(or_interrupted(fetch::fetch(order, events)))
         }
-        Command::RawFetch(RawFetchArgs { from: FromArgs { from, ticket, tuning } }) => {
+        Command::RawFetch(RawFetchArgs { from, ticket, tuning }) => {
             let remote = from.resolve(&ticket);
             runtime.block_on(or_interrupted(fetch::fetch_raw(remote, &ticket, &tuning, events)))
         }

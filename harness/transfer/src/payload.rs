@@ -8,11 +8,12 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use crate::layout::{Layout, Place};
+use crate::layout::Layout;
 use crate::manifest::{Entry, EntryKind, MODE_BITS, Manifest, ManifestError};
+use crate::nodes;
 use crate::paths;
 use crate::ticket::Kind;
-use crate::verified::{Outboard, Source};
+use crate::verified::{Outboard, OutboardError, Source};
 
 /// What to do about symbolic links in a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -48,6 +49,9 @@ pub enum ImportError {
     /// A file cannot be read.
     #[error("cannot read the payload")]
     Read(#[from] ReadError),
+    /// The hash tree finds no room.
+    #[error("cannot keep the hash tree in {}, where temporary files go (TMPDIR)", std::env::temp_dir().display())]
+    Nodes(#[source] io::Error),
     /// Neither a file nor a directory.
     #[error("{} is neither a file nor a directory", path.display())]
     Special {
@@ -118,7 +122,11 @@ impl Payload {
         progress(0, size);
         let reader = Reader::new(path, &manifest, &layout);
         let mut reader = Watched { reader, size, progress };
-        let outboard = Outboard::of(&mut reader, size)?;
+        let nodes = nodes::room(size).map_err(ImportError::Nodes)?;
+        let outboard = Outboard::of(&mut reader, size, nodes).map_err(|error| match error {
+            OutboardError::Read(source) => ImportError::Read(source),
+            OutboardError::Keep(source) => ImportError::Nodes(source),
+        })?;
         Ok(Payload { kind, root: path.into(), manifest, layout, outboard })
     }
 
@@ -237,30 +245,15 @@ impl<P: FnMut(u64, u64)> Source for Watched<'_, P> {
 impl Source for Reader<'_> {
     type Error = ReadError;
 
-    fn read_exact_at(&mut self, mut offset: u64, mut buffer: &mut [u8]) -> Result<(), ReadError> {
-        while !buffer.is_empty() {
-            let (part, rest) = match self.layout.locate(offset) {
-                Place::Manifest => {
-                    let manifest = &self.manifest[offset as usize..];
-                    let (part, rest) = buffer.split_at_mut(manifest.len().min(buffer.len()));
-                    part.copy_from_slice(&manifest[..part.len()]);
-                    (part.len(), rest)
-                }
-                Place::File { index, offset: within } => {
-                    let left = self.layout.spans()[index].bytes - within;
-                    let length = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-                    let (part, rest) = buffer.split_at_mut(length);
-                    self.read_file(index, within, part)?;
-                    (length, rest)
-                }
-                Place::End => {
-                    let source = io::ErrorKind::UnexpectedEof.into();
-                    return Err(ReadError { path: "beyond the last file".into(), offset, source });
-                }
-            };
-            offset += part as u64;
-            buffer = rest;
-        }
-        Ok(())
+    fn read_exact_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        let (layout, manifest) = (self.layout, self.manifest);
+        layout.read(offset, buffer, manifest, |index, offset, part| self.read_file(index, offset, part))
+    }
+}
+
+/// A blob that is shorter than its layout.
+impl From<io::Error> for ReadError {
+    fn from(source: io::Error) -> ReadError {
+        ReadError { path: "beyond the last file".into(), offset: 0, source }
     }
 }

@@ -1,6 +1,7 @@
 //! The provider: serves one payload to any number of fetchers until it is told to stop.
 
 use std::io::Write;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::payload::{Payload, ReadError};
 use crate::pool::Pool;
 use crate::quic;
 use crate::raw;
-use crate::verified::{EncodeError, Encoder};
+use crate::verified::{EncodeError, Encoder, is_whole_groups};
 use longhaul_record::text;
 
 /// Bytes encoded between two looks at the network: large enough that the step costs nothing, small enough for a
@@ -57,6 +58,14 @@ pub enum ServeError {
     /// The request cannot be understood.
     #[error("the request cannot be understood")]
     Request(#[from] FrameError),
+    /// The request is for a part that is not made of whole groups.
+    #[error("the request is for the bytes {start}..{end}, which are not whole groups of the blob")]
+    Part {
+        /// Where the part begins.
+        start: u64,
+        /// Where it ends.
+        end: u64,
+    },
     /// The fetcher went away.
     #[error("the fetcher went away")]
     Send(#[from] quinn::WriteError),
@@ -72,6 +81,9 @@ pub enum ServeError {
         /// The file and offset.
         place: String,
     },
+    /// The hash tree cannot be read any more.
+    #[error("cannot read the payload's hash tree")]
+    Nodes(#[source] std::io::Error),
     /// The files cannot be read any more.
     #[error("the payload changed on disk since import")]
     Unreadable(#[source] ReadError),
@@ -125,6 +137,8 @@ async fn connection(incoming: Incoming, shared: Shared) {
     };
     let mut stopped = shared.stopped.clone();
     let mut asked = false;
+    // One request after the other, in their order: what is asked for in advance must not slow down what is needed first.
+    let turns = Arc::new(tokio::sync::Mutex::new(()));
     loop {
         let accepted = tokio::select! {
             accepted = connection.accept_bi() => accepted,
@@ -138,8 +152,9 @@ async fn connection(incoming: Incoming, shared: Shared) {
         };
         let Ok((send, recv)) = accepted else { return };
         asked = true;
-        let (shared, connection) = (shared.clone(), connection.clone());
+        let (shared, connection, turns) = (shared.clone(), connection.clone(), Arc::clone(&turns));
         tokio::spawn(async move {
+            let _turn = turns.lock().await;
             if let Err(error) = request(&shared, &connection, send, recv).await {
                 shared.log.failure(remote, &error);
             }
@@ -165,6 +180,10 @@ async fn request(
         result = respond(&shared.service, request, connection, &mut send) => result,
         _ = stopped.changed() => Err(ServeError::Stopped),
     };
+    // A fetcher may have enough: another provider has sent the rest, or it has what it wanted of its last piece.
+    if let Err(ServeError::Send(quinn::WriteError::Stopped(_))) = result {
+        return Ok(());
+    }
     if let Err(error) = &result {
         explain(connection, &mut send, error).await;
     }
@@ -182,9 +201,13 @@ async fn respond(
             answer(send, Answer::Serving).await?;
             raw::send(connection, send, bytes).await?;
         }
-        (Service::Blob { payload, check }, Request::Blob { hash }) if hash == payload.outboard().hash() => {
+        (Service::Blob { payload, check }, Request::Blob { hash, start, end }) if hash == payload.outboard().hash() => {
+            if !is_whole_groups(&(start..end), payload.outboard().size()) {
+                answer(send, Answer::Malformed).await?;
+                return Err(ServeError::Part { start, end });
+            }
             answer(send, Answer::Serving).await?;
-            blob(payload, *check, connection, send).await?;
+            blob(payload, *check, &(start..end), connection, send).await?;
         }
         _ => answer(send, Answer::Unknown).await?,
     }
@@ -221,17 +244,19 @@ async fn answer(send: &mut SendStream, answer: Answer) -> Result<(), quinn::Writ
 async fn blob(
     payload: &Payload,
     check: bool,
+    range: &Range<u64>,
     connection: &Connection,
     send: &mut SendStream,
 ) -> Result<(), ServeError> {
     let outboard = payload.outboard();
-    let mut encoder = if check { Encoder::new(outboard) } else { Encoder::unchecked(outboard) };
+    let mut encoder = if check { Encoder::new(outboard, range) } else { Encoder::unchecked(outboard, range) };
     let mut reader = payload.reader();
     let pool = Pool::new(PIECE_BYTES);
     while !encoder.is_done() {
         let mut piece = pool.take();
         let filled = encoder.fill(&mut reader, piece.as_mut()).map_err(|error| match error {
             EncodeError::Read { source, .. } => ServeError::Unreadable(source),
+            EncodeError::Nodes(source) => ServeError::Nodes(source),
             EncodeError::Changed { offset, bytes } => {
                 ServeError::Changed { place: payload.layout().describe(offset..offset + bytes as u64) }
             }

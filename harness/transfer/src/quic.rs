@@ -33,7 +33,7 @@ use crate::ticket::PeerKey;
 
 /// Bytes a sender may have in flight. 1 Gbit/s over a round trip of 200 ms takes 25 MB; the window must not be what
 /// limits a transfer.
-const WINDOW_BYTES: u32 = 32 << 20;
+pub const WINDOW_BYTES: u32 = 32 << 20;
 
 /// Bytes the kernel may hold for a socket until this process reads them.
 const RECEIVE_BUFFER_BYTES: usize = 1 << 20;
@@ -51,18 +51,25 @@ const ED25519_SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b,
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Tuning {
     /// Congestion controller of this side's sending direction
-    #[arg(long, value_enum, default_value_t = Congestion::Cubic)]
+    #[arg(long, value_enum, default_value_t = Tuning::default().congestion)]
     pub congestion: Congestion,
     /// Round-trip time assumed before one is measured, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 333, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    #[arg(long, value_name = "MS", default_value_t = Tuning::default().initial_rtt_ms, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub initial_rtt_ms: u64,
     /// Give a connection up after this many milliseconds without a packet from the peer
-    #[arg(long, value_name = "MS", default_value_t = 12_000,
+    #[arg(long, value_name = "MS", default_value_t = Tuning::default().idle_timeout_ms,
           value_parser = clap::value_parser!(u64).range(100..=600_000))]
     pub idle_timeout_ms: u64,
     /// Give datagrams to the kernel in quinn's own batches of at most 10, to compare
     #[arg(long)]
     pub stock_socket: bool,
+}
+
+/// What the command line has when nothing is said.
+impl Default for Tuning {
+    fn default() -> Self {
+        Tuning { congestion: Congestion::Cubic, initial_rtt_ms: 333, idle_timeout_ms: 12_000, stock_socket: false }
+    }
 }
 
 /// Congestion controllers that quinn has.
@@ -147,15 +154,16 @@ pub fn listen(socket: UdpSocket, tuning: &Tuning) -> Result<(Endpoint, PeerKey),
     // Sessions are not resumed: each run of a subject is a new process.
     tls.send_tls13_tickets = 0;
     let mut server = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
-    server.transport_config(Arc::new(transport(tuning)));
+    server.transport_config(Arc::new(transport(tuning, WINDOW_BYTES)));
     Ok((endpoint(socket, Some(server), tuning)?, public))
 }
 
-/// Connects to the provider that owns `key`.
+/// Connects to the provider that owns `key`. It may send at most `window` bytes that have not been read yet.
 pub async fn connect(
     remote: SocketAddr,
     key: PeerKey,
     tuning: &Tuning,
+    window: u32,
 ) -> Result<(Endpoint, Connection), ConnectError> {
     let local: SocketAddr = match remote {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
@@ -163,7 +171,7 @@ pub async fn connect(
     };
     let endpoint = endpoint(bind(local)?, None, tuning)?;
     let connecting = endpoint
-        .connect_with(client_config(key, tuning)?, remote, SERVER_NAME)
+        .connect_with(client_config(key, tuning, window)?, remote, SERVER_NAME)
         .map_err(|source| ConnectError::Start { remote, source })?;
     let connection = connecting.await.map_err(|source| ConnectError::Handshake { remote, source })?;
     Ok((endpoint, connection))
@@ -200,7 +208,7 @@ pub async fn close(connection: &Connection, code: VarInt) {
     }
 }
 
-fn client_config(key: PeerKey, tuning: &Tuning) -> Result<quinn::ClientConfig, EndpointError> {
+fn client_config(key: PeerKey, tuning: &Tuning, window: u32) -> Result<quinn::ClientConfig, EndpointError> {
     let provider = Arc::new(cryptography());
     let verifier = PinnedKey { key, provider: Arc::clone(&provider) };
     let mut tls = rustls::ClientConfig::builder_with_provider(provider)
@@ -212,14 +220,14 @@ fn client_config(key: PeerKey, tuning: &Tuning) -> Result<quinn::ClientConfig, E
     tls.enable_sni = false;
     tls.resumption = rustls::client::Resumption::disabled();
     let mut client = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
-    let mut transport = transport(tuning);
+    let mut transport = transport(tuning, window);
     // The fetcher asks for signs of life, so that only a dead peer runs into the idle timeout and not a slow disk.
     transport.keep_alive_interval(Some(Duration::from_millis(tuning.idle_timeout_ms / 3)));
     client.transport_config(Arc::new(transport));
     Ok(client)
 }
 
-fn transport(tuning: &Tuning) -> TransportConfig {
+fn transport(tuning: &Tuning, window: u32) -> TransportConfig {
     let mut transport = TransportConfig::default();
     let congestion: Arc<dyn ControllerFactory + Send + Sync> = match tuning.congestion {
         Congestion::Cubic => Arc::new(CubicConfig::default()),
@@ -231,8 +239,8 @@ fn transport(tuning: &Tuning) -> TransportConfig {
         .congestion_controller_factory(congestion)
         .initial_rtt(Duration::from_millis(tuning.initial_rtt_ms))
         .max_idle_timeout(Some(VarInt::from_u32(idle_ms).into()))
-        .stream_receive_window(VarInt::from_u32(WINDOW_BYTES))
-        .receive_window(VarInt::from_u32(WINDOW_BYTES))
+        .stream_receive_window(VarInt::from_u32(window))
+        .receive_window(VarInt::from_u32(window))
         .send_window(WINDOW_BYTES.into())
         .max_concurrent_bidi_streams(VarInt::from_u32(16))
         .max_concurrent_uni_streams(VarInt::from_u32(16))

@@ -5,11 +5,10 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 
-use common::{Server, binary, events, failure, fetch, fetch_command, random_bytes};
+use common::{Server, assert_only, binary, events, failure, fetch, fetch_command, flip_byte, random_bytes};
 use longhaul_record::Event;
 
 const GROUP: usize = 16 * 1024;
@@ -34,21 +33,6 @@ fn large() -> Scratch {
     let scratch = scratch(0, 0);
     fs::OpenOptions::new().write(true).open(&scratch.payload).unwrap().set_len(256 << 20).unwrap();
     scratch
-}
-
-fn flip_byte(path: &Path, offset: u64) {
-    let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, offset).unwrap();
-    file.write_all_at(&[byte[0] ^ 0x10], offset).unwrap();
-}
-
-/// Nothing but the named files is left in a directory.
-fn assert_only(directory: &Path, expect: &[&str]) {
-    let mut names: Vec<String> =
-        fs::read_dir(directory).unwrap().map(|item| item.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    assert_eq!(names, expect);
 }
 
 #[test]

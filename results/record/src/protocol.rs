@@ -71,6 +71,24 @@ pub enum Event {
         /// Verified payload bytes since the start.
         bytes: u64,
     },
+    /// A fetcher goes on where an earlier one stopped. All counts of bytes include these.
+    Resumed {
+        /// Seconds since process start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        t: Option<f64>,
+        /// Payload bytes that were found verified and are not fetched again.
+        bytes: u64,
+    },
+    /// One of a fetcher's several providers is not asked any more; the others go on.
+    Dropped {
+        /// Seconds since process start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        t: Option<f64>,
+        /// The provider's address as text.
+        remote: String,
+        /// What it did, for a person.
+        reason: String,
+    },
     /// The network path in use changed.
     Path {
         /// Seconds since process start.
@@ -148,6 +166,8 @@ impl Event {
             | Event::Connected { t }
             | Event::FirstByte { t }
             | Event::Progress { t, .. }
+            | Event::Resumed { t, .. }
+            | Event::Dropped { t, .. }
             | Event::Path { t, .. }
             | Event::Done { t, .. }
             | Event::Error { t, .. } => *t,
@@ -173,6 +193,8 @@ mod tests {
             Event::Connected { t: None },
             Event::FirstByte { t: Some(0.0) },
             Event::Progress { t: Some(1.0), bytes: 7 },
+            Event::Resumed { t: None, bytes: 3 },
+            Event::Dropped { t: Some(0.5), remote: "198.18.0.2:4433".into(), reason: "gone".into() },
             Event::Path { t: None, kind: "direct".into(), remote: "198.18.0.1:4433".into() },
             Event::Done { t: Some(2.0), bytes: 9 },
             Event::Error { t: None, message: "broken \"quote\"\n".into() },

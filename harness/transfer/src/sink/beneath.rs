@@ -9,13 +9,22 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use nix::fcntl::{OFlag, open, openat};
+use nix::fcntl::{OFlag, open, openat, readlinkat};
 use nix::sys::stat::{Mode, fchmod, mkdirat};
 use nix::unistd::symlinkat;
 
 /// What something has until it gets its own mode: only its owner may touch it.
 const PRIVATE_FILE: Mode = Mode::from_bits_truncate(0o600);
 const PRIVATE_DIRECTORY: Mode = Mode::from_bits_truncate(0o700);
+
+/// What may be in the place of something that is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before {
+    /// Nothing.
+    Nothing,
+    /// The same thing, made by a fetch that was interrupted.
+    Ours,
+}
 
 /// A directory and everything below it.
 #[derive(Debug)]
@@ -33,15 +42,19 @@ impl Root {
     }
 
     /// Makes a directory that only its owner may enter.
-    pub(super) fn make_directory(&mut self, path: &str) -> io::Result<()> {
+    pub(super) fn make_directory(&mut self, path: &str, before: Before) -> io::Result<()> {
         let (parent, name) = self.parent(path)?;
-        Ok(mkdirat(parent, name, PRIVATE_DIRECTORY)?)
+        match mkdirat(parent, name, PRIVATE_DIRECTORY) {
+            // Should it be something else, nothing can be made in it.
+            Err(nix::Error::EEXIST) if before == Before::Ours => Ok(()),
+            other => Ok(other?),
+        }
     }
 
-    /// Makes an empty file that only its owner may read, open for writing. Nothing may be there, not even a link.
-    pub(super) fn make_file(&mut self, path: &str) -> io::Result<File> {
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
-        self.open_entry(path, flags, PRIVATE_FILE)
+    /// Makes a file that only its owner may read, open for writing. Never opens what a link leads to.
+    pub(super) fn make_file(&mut self, path: &str, before: Before) -> io::Result<File> {
+        let exclusive = if before == Before::Nothing { OFlag::O_EXCL } else { OFlag::empty() };
+        self.open_entry(path, OFlag::O_WRONLY | OFlag::O_CREAT | exclusive, PRIVATE_FILE)
     }
 
     /// Opens a file that was made before, for writing.
@@ -49,10 +62,18 @@ impl Root {
         self.open_entry(path, OFlag::O_WRONLY, Mode::empty())
     }
 
+    /// Opens a file for reading.
+    pub(super) fn read_file(&mut self, path: &str) -> io::Result<File> {
+        self.open_entry(path, OFlag::O_RDONLY, Mode::empty())
+    }
+
     /// Makes a symbolic link. Where it leads is not looked at.
-    pub(super) fn make_link(&mut self, path: &str, target: &str) -> io::Result<()> {
+    pub(super) fn make_link(&mut self, path: &str, target: &str, before: Before) -> io::Result<()> {
         let (parent, name) = self.parent(path)?;
-        Ok(symlinkat(target, parent, name)?)
+        match symlinkat(target, parent, name) {
+            Err(nix::Error::EEXIST) if before == Before::Ours && readlinkat(parent, name)? == *target => Ok(()),
+            other => Ok(other?),
+        }
     }
 
     /// Gives a directory or a file its mode.
@@ -112,14 +133,18 @@ mod tests {
         symlink(outside.join("file"), inside.join("file")).unwrap();
         symlink(outside.join("new"), inside.join("new")).unwrap();
         let mut root = Root::open(&inside).unwrap();
-        assert!(root.make_file("directory/x").is_err());
-        assert!(root.make_directory("directory/x").is_err());
-        assert!(root.make_link("directory/x", "y").is_err());
+        for before in [Before::Nothing, Before::Ours] {
+            assert!(root.make_file("directory/x", before).is_err());
+            assert!(root.make_directory("directory/x", before).is_err());
+            assert!(root.make_link("directory/x", "y", before).is_err());
+            assert!(root.make_file("new", before).is_err());
+            assert!(root.make_file("file", before).is_err());
+        }
         assert!(root.set_mode("directory/file", 0).is_err());
         assert!(root.set_mode("file", 0).is_err());
         assert!(root.set_mode("directory", 0).is_err());
         assert!(root.open_file("file").is_err());
-        assert!(root.make_file("new").is_err());
+        assert!(root.read_file("file").is_err());
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
         assert_eq!(fs::read(outside.join("file")).unwrap(), b"mine");
     }

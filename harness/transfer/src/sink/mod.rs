@@ -2,7 +2,8 @@
 //!
 //! A sink takes a blob's bytes at their offsets, in any order, and only ever sees verified ones. A file is written under
 //! a temporary name beside its target and renamed at the end, so that a file of the target's name is always complete. A
-//! tree is written in place; when a transfer fails, the directory holds what was verified. A tree's manifest has to come
+//! tree is written in place; when a transfer fails, the directory holds what was verified. With `resume`, the temporary
+//! file stays too when a transfer fails, and a [record](crate::record) beside it says how to find out what is right. A tree's manifest has to come
 //! first, and in order: before it nobody knows where anything belongs.
 
 mod beneath;
@@ -19,6 +20,9 @@ pub use file::FileSink;
 pub use tree::TreeSink;
 
 use crate::manifest::ManifestError;
+use crate::ranges::Ranges;
+use crate::record::Record;
+use crate::ticket::{Kind, Ticket};
 
 /// Why the output cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +37,12 @@ pub enum WriteError {
     #[error("{} does not name a file", path.display())]
     Unnamed {
         /// The target.
+        path: PathBuf,
+    },
+    /// Another process resumes the same fetch.
+    #[error("another fetch is using {}", path.display())]
+    Busy {
+        /// The record.
         path: PathBuf,
     },
     /// Something cannot be created.
@@ -87,14 +97,39 @@ pub enum Sink {
 }
 
 impl Sink {
-    /// Prepares `out` for a single file. Fails before any byte is fetched if the target is taken.
-    pub fn file(out: &Path) -> Result<Sink, WriteError> {
-        FileSink::create(out).map(Sink::File)
+    /// Prepares `out` for a ticket's payload. Also returns which bytes of its blob are missing: all of them, unless an
+    /// earlier sink was opened with `resume` as well and did not finish. Fails before any byte is fetched if the target
+    /// is taken.
+    pub fn open(ticket: &Ticket, out: &Path, resume: bool) -> Result<(Sink, Ranges), WriteError> {
+        let all = Ranges::of(0..ticket.size);
+        Ok(match (ticket.kind, resume) {
+            (Kind::Tree, false) => (Sink::Tree(TreeSink::create(out, ticket.size)?), all),
+            (_, false) => (Sink::File(FileSink::create(out)?), all),
+            (Kind::Tree, true) => {
+                let (sink, missing) = TreeSink::resume(out, ticket)?;
+                (Sink::Tree(sink), missing)
+            }
+            (_, true) => {
+                let (sink, missing) = FileSink::resume(out, ticket)?;
+                (Sink::File(sink), missing)
+            }
+        })
     }
 
-    /// Prepares `out` for a tree whose blob has `size` bytes. Fails before any byte is fetched if there is something.
-    pub fn tree(out: &Path, size: u64) -> Result<Sink, WriteError> {
-        TreeSink::create(out, size).map(Sink::Tree)
+    /// How many payload bytes are there when so much of the blob is missing.
+    pub fn kept(&self, missing: &Ranges) -> u64 {
+        match self {
+            Sink::File(sink) => sink.size().map_or(0, |size| size - missing.bytes()),
+            Sink::Tree(sink) => sink.kept(missing),
+        }
+    }
+
+    /// Where verified pairs are to be kept, if this output shall be resumable.
+    pub fn record(&mut self) -> Option<&mut Record> {
+        match self {
+            Sink::File(sink) => sink.record(),
+            Sink::Tree(sink) => sink.record(),
+        }
     }
 
     /// Whether bytes may come in any order from now on: a tree's manifest is complete.
@@ -162,6 +197,15 @@ mod tests {
     use super::*;
     use crate::manifest::{Entry, EntryKind, Manifest};
 
+    fn ticket(kind: Kind, blob: &[u8]) -> Ticket {
+        let key = crate::ticket::PeerKey([0; 32]);
+        Ticket { kind, size: blob.len() as u64, hash: blake3::hash(blob), key, port: 1 }
+    }
+
+    fn open_tree(out: &Path, blob: &[u8]) -> Sink {
+        Sink::open(&ticket(Kind::Tree, blob), out, false).unwrap().0
+    }
+
     fn entry(path: &str, kind: EntryKind) -> Entry {
         Entry { path: path.into(), kind }
     }
@@ -201,7 +245,7 @@ mod tests {
         for piece in 1..=blob.len() {
             let scratch = tempfile::tempdir().unwrap();
             let out = scratch.path().join("out");
-            let mut sink = Sink::tree(&out, blob.len() as u64).unwrap();
+            let mut sink = open_tree(&out, &blob);
             let mut offset = 0;
             let mut payload = 0;
             for pair in blob.chunks(piece).collect::<Vec<_>>().chunks(2) {
@@ -219,7 +263,7 @@ mod tests {
         let (_, blob) = sample();
         let scratch = tempfile::tempdir().unwrap();
         let out = scratch.path().join("out");
-        let mut sink = Sink::tree(&out, blob.len() as u64).unwrap();
+        let mut sink = open_tree(&out, &blob);
         let (manifest, contents) = blob.split_at(blob.len() - 3);
         assert!(!sink.takes_any_order());
         sink.write_at(0, &[manifest]).unwrap();
@@ -245,7 +289,7 @@ mod tests {
         for (blob, expect) in rows {
             let scratch = tempfile::tempdir().unwrap();
             let out = scratch.path().join("out");
-            let mut sink = Sink::tree(&out, blob.len() as u64).unwrap();
+            let mut sink = open_tree(&out, &blob);
             let error = sink.write_at(0, &[&blob]).unwrap_err();
             let error = longhaul_record::text::chain(&error);
             assert!(error.contains(expect), "{error:?} should contain {expect:?}");
@@ -260,7 +304,7 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let (out, outside) = (scratch.path().join("out"), scratch.path().join("outside"));
         fs::create_dir(&outside).unwrap();
-        let mut sink = Sink::tree(&out, blob.len() as u64).unwrap();
+        let mut sink = open_tree(&out, &blob);
         std::os::unix::fs::symlink(&outside, out.join("dir")).unwrap();
         let error = sink.write_at(0, &[&blob]).unwrap_err().to_string();
         assert!(error.contains("cannot create"), "{error:?}");
@@ -272,24 +316,27 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let taken = scratch.path().join("taken");
         fs::write(&taken, "mine").unwrap();
-        for sink in [Sink::file(&taken), Sink::tree(&taken, 1), Sink::tree(scratch.path(), 1)] {
-            let error = sink.unwrap_err().to_string();
-            assert!(error.contains("exists already"), "{error:?}");
+        for resume in [false, true] {
+            for (kind, out) in [(Kind::File, &*taken), (Kind::Tree, &taken), (Kind::Tree, scratch.path())] {
+                let error = Sink::open(&ticket(kind, b"x"), out, resume).unwrap_err().to_string();
+                assert!(error.contains("exists already"), "{error:?}");
+            }
         }
         assert_eq!(fs::read(&taken).unwrap(), b"mine");
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
     }
 
     #[test]
     fn a_file_appears_only_when_complete() {
         let scratch = tempfile::tempdir().unwrap();
         let out = scratch.path().join("out");
-        let mut sink = Sink::file(&out).unwrap();
+        let mut sink = Sink::open(&ticket(Kind::File, b"abcd"), &out, false).unwrap().0;
         sink.write_at(0, &[b"ab"]).unwrap();
         assert!(!out.exists());
         drop(sink);
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "the temporary file is gone");
 
-        let mut sink = Sink::file(&out).unwrap();
+        let mut sink = Sink::open(&ticket(Kind::File, b"abcd"), &out, false).unwrap().0;
         sink.write_at(2, &[b"cd", b""]).unwrap();
         sink.write_at(0, &[b"", b"ab"]).unwrap();
         sink.finish().unwrap();

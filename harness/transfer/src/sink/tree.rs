@@ -6,15 +6,22 @@
 
 use std::fs::{self, File};
 use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::beneath::{self, Root};
+use super::beneath::{self, Before, Root};
 use super::{WriteError, write_all_at};
 use crate::layout::{Layout, Place};
 use crate::manifest::{Entry, EntryKind, HEADER_BYTES, Manifest, ManifestError};
+use crate::ranges::Ranges;
+use crate::record::Record;
+use crate::ticket::Ticket;
+use crate::verified::{self, Source};
 
-/// A file with these bits can be given its mode as soon as it is complete.
-const OWNER_READS_AND_WRITES: u16 = 0o600;
+/// Whether a file can be given its mode as soon as it is complete: whoever resumes can still read and write it.
+fn gets_mode_early(mode: u16) -> bool {
+    mode & 0o600 == 0o600
+}
 
 /// Writes a tree.
 #[derive(Debug)]
@@ -23,6 +30,8 @@ pub struct TreeSink {
     root: Root,
     size: u64,
     state: State,
+    /// If a later fetch shall be able to go on.
+    record: Option<Record>,
 }
 
 #[derive(Debug)]
@@ -43,6 +52,7 @@ struct Contents {
     made: usize,
     /// The file written last, by its place in the layout.
     open: Option<(usize, File)>,
+    before: Before,
 }
 
 impl TreeSink {
@@ -58,8 +68,57 @@ impl TreeSink {
             }
             Err(source) => return Err(WriteError::Write { path: out.into(), source }),
         }
+        TreeSink::new(out, size, None)
+    }
+
+    fn new(out: &Path, size: u64, record: Option<Record>) -> Result<TreeSink, WriteError> {
         let root = Root::open(out).map_err(|source| WriteError::Write { path: out.into(), source })?;
-        Ok(TreeSink { path: out.into(), root, size, state: State::Manifest(Vec::new()) })
+        Ok(TreeSink { path: out.into(), root, size, state: State::Manifest(Vec::new()), record })
+    }
+
+    /// Opens what an earlier sink left, or begins anew. Also returns what is missing.
+    pub(super) fn resume(out: &Path, ticket: &Ticket) -> Result<(TreeSink, Ranges), WriteError> {
+        let all = Ranges::of(0..ticket.size);
+        let record = Record::open(out, ticket)?;
+        if !record.found() {
+            // Whatever lies there is not ours.
+            if let Err(error) = TreeSink::create(out, ticket.size) {
+                record.remove();
+                return Err(error);
+            }
+            return Ok((TreeSink::new(out, ticket.size, Some(record))?, all));
+        }
+        if out.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            fs::create_dir(out).map_err(|source| WriteError::Create { path: out.into(), source })?;
+        }
+        let manifest = record.manifest();
+        let mut sink = TreeSink::new(out, ticket.size, Some(record))?;
+        let Some(bytes) = manifest else { return Ok((sink, all)) };
+        let (Ok(Some(manifest)), Some(record)) = (complete_manifest(&bytes), &sink.record) else {
+            return Ok((sink, all));
+        };
+        let layout = Layout::of_tree(manifest, bytes.len() as u64);
+        make_ready(&layout, &mut sink.root);
+        let mut partial = Partial { root: &mut sink.root, manifest: &bytes, layout: &layout, open: None };
+        let missing = verified::missing(ticket.hash, ticket.size, record, &mut partial);
+        if missing.overlap(0..layout.manifest_bytes()) > 0 {
+            // Not this tree's manifest, or a damaged one.
+            return Ok((sink, all));
+        }
+        let left = layout.spans().iter().map(|span| missing.overlap(span.start..span.start + span.bytes)).collect();
+        sink.state = State::Contents(Contents { layout, missing: left, made: 0, open: None, before: Before::Ours });
+        Ok((sink, missing))
+    }
+
+    pub(super) fn record(&mut self) -> Option<&mut Record> {
+        self.record.as_mut()
+    }
+
+    /// How many bytes of the files are there.
+    pub(super) fn kept(&self, missing: &Ranges) -> u64 {
+        let State::Contents(Contents { layout, .. }) = &self.state else { return 0 };
+        let contents = layout.manifest_bytes()..self.size;
+        contents.end - contents.start - missing.overlap(contents)
     }
 
     pub(super) fn layout(&self) -> Option<&Layout> {
@@ -112,9 +171,14 @@ impl TreeSink {
         if promised != self.size {
             return Err(WriteError::Size { blob: self.size, manifest: promised });
         }
+        if let Some(record) = &self.record {
+            record.keep_manifest(bytes)?;
+        }
         let layout = Layout::of_tree(manifest, manifest_bytes);
         let missing = layout.spans().iter().map(|span| span.bytes).collect();
-        self.state = State::Contents(Contents { layout, missing, made: 0, open: None });
+        // An earlier fetch may have come further before its record was damaged.
+        let before = if self.record.as_ref().is_some_and(Record::found) { Before::Ours } else { Before::Nothing };
+        self.state = State::Contents(Contents { layout, missing, made: 0, open: None, before });
         Ok(())
     }
 
@@ -142,7 +206,7 @@ impl TreeSink {
         if contents.missing[index] > 0 {
             contents.open = Some((index, file));
         } else if let EntryKind::File { mode, .. } = entry.kind
-            && mode & OWNER_READS_AND_WRITES == OWNER_READS_AND_WRITES
+            && gets_mode_early(mode)
         {
             beneath::set_mode(&file, mode).map_err(|source| failed(&entry.path, source))?;
         }
@@ -161,18 +225,23 @@ impl TreeSink {
         // Links first: no name is looked up any more that could lead through one, and directories can still be written.
         for Entry { path, kind } in entries {
             if let EntryKind::Link { target } = kind {
-                self.root.make_link(path, target).map_err(|source| failed(path, source))?;
+                self.root.make_link(path, target, contents.before).map_err(|source| failed(path, source))?;
             }
         }
         // From the leaves to the root: a directory's mode may keep even its owner out of what it holds.
         for Entry { path, kind } in entries.iter().rev() {
             let mode = match *kind {
                 EntryKind::Directory { mode } => mode,
-                EntryKind::File { mode, bytes } if bytes == 0 || !mode & OWNER_READS_AND_WRITES != 0 => mode,
+                EntryKind::File { mode, bytes } if bytes == 0 || !gets_mode_early(mode) => mode,
+                // It may have been complete when this fetch began.
+                EntryKind::File { mode, .. } if contents.before == Before::Ours => mode,
                 EntryKind::File { .. } | EntryKind::Link { .. } => continue,
             };
             let failed = |source| WriteError::Write { path: self.path.join(&**path), source };
             self.root.set_mode(path, mode).map_err(failed)?;
+        }
+        if let Some(record) = self.record {
+            record.remove();
         }
         Ok(())
     }
@@ -196,7 +265,8 @@ impl Contents {
         self.make_up_to(span.entry, root)?;
         let path = self.layout.path(span);
         let untouched = self.missing[index] == span.bytes;
-        if untouched { root.make_file(path) } else { root.open_file(path) }.map_err(|source| (path.into(), source))
+        if untouched { root.make_file(path, self.before) } else { root.open_file(path) }
+            .map_err(|source| (path.into(), source))
     }
 
     /// Makes the directories and empty files among the first `count` entries. Others get there with their first byte.
@@ -204,14 +274,60 @@ impl Contents {
         while self.made < count {
             let Entry { path, kind } = &self.layout.manifest().entries()[self.made];
             let made = match kind {
-                EntryKind::Directory { .. } => root.make_directory(path),
-                EntryKind::File { bytes: 0, .. } => root.make_file(path).map(drop),
+                EntryKind::Directory { .. } => root.make_directory(path, self.before),
+                EntryKind::File { bytes: 0, .. } => root.make_file(path, self.before).map(drop),
                 EntryKind::File { .. } | EntryKind::Link { .. } => Ok(()),
             };
             made.map_err(|source| (path.clone(), source))?;
             self.made += 1;
         }
         Ok(())
+    }
+}
+
+/// Makes what an interrupted fetch left fit for going on: directories and files that their owner may use again, and no
+/// file longer than it should be. What does not work out is found missing, or fails when it is written.
+fn make_ready(layout: &Layout, root: &mut Root) {
+    for Entry { path, kind } in layout.manifest().entries() {
+        match *kind {
+            EntryKind::Directory { .. } => drop(root.set_mode(path, 0o700)),
+            EntryKind::File { mode, .. } if !gets_mode_early(mode) => drop(root.set_mode(path, 0o600)),
+            EntryKind::File { .. } | EntryKind::Link { .. } => {}
+        }
+        if let EntryKind::File { bytes, .. } = *kind
+            && let Ok(file) = root.open_file(path)
+            && file.metadata().is_ok_and(|meta| meta.is_file() && meta.len() > bytes)
+        {
+            let _ = file.set_len(bytes);
+        }
+    }
+}
+
+/// The bytes of an unfinished tree.
+struct Partial<'a> {
+    root: &'a mut Root,
+    manifest: &'a [u8],
+    layout: &'a Layout,
+    open: Option<(usize, File)>,
+}
+
+impl Partial<'_> {
+    fn read_file(&mut self, index: usize, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let file = match self.open.take() {
+            Some((open, file)) if open == index => file,
+            _ => self.root.read_file(self.layout.path(self.layout.spans()[index]))?,
+        };
+        let (_, file) = self.open.insert((index, file));
+        file.read_exact_at(buffer, offset)
+    }
+}
+
+impl Source for Partial<'_> {
+    type Error = io::Error;
+
+    fn read_exact_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let manifest = self.manifest;
+        self.layout.read(offset, buffer, manifest, |index, offset, part| self.read_file(index, offset, part))
     }
 }
 

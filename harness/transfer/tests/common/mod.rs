@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
@@ -147,4 +147,20 @@ pub(crate) fn assert_same_tree(a: &Path, b: &Path) {
             assert!(fs::read(&a).unwrap() == fs::read(&b).unwrap(), "{} and {} differ", a.display(), b.display());
         }
     }
+}
+
+/// Changes one bit of a file.
+pub(crate) fn flip_byte(path: &Path, offset: u64) {
+    let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x10], offset).unwrap();
+}
+
+/// Nothing but the named files is left in a directory.
+pub(crate) fn assert_only(directory: &Path, expect: &[&str]) {
+    let mut names: Vec<String> =
+        fs::read_dir(directory).unwrap().map(|item| item.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, expect);
 }
