@@ -41,6 +41,8 @@ pub mod coalesce;
 
 pub mod quic;
 
+pub mod share;
+
 pub mod provide;
 
 pub mod fetch;

@@ -2,26 +2,22 @@
 
 use std::io::Write;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use quinn::{Connection, ConnectionError, Endpoint, Incoming, RecvStream, SendStream, StoppedError, VarInt};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, watch};
 
 use crate::clock::Clock;
 use crate::events::truncate;
 use crate::frame::{Answer, FrameError, MAX_REQUEST_BYTES, Request};
 use crate::payload::{Payload, ReadError};
-use crate::pool::Pool;
 use crate::quic;
 use crate::raw;
+use crate::share::{Crowd, Member};
 use crate::verified::{EncodeError, Encoder, is_whole_groups};
 use longhaul_record::text;
-
-/// Bytes encoded between two looks at the network: large enough that the step costs nothing, small enough for a
-/// processor's cache.
-const PIECE_BYTES: usize = 256 * 1024;
 
 /// Reset code of a stream that cannot go on. A unidirectional stream brings the reason as text for a person.
 pub const RESET_FAILED: VarInt = VarInt::from_u32(1);
@@ -94,10 +90,11 @@ const STOPPED: &[u8] = b"the provider was stopped";
 
 /// Serves until `stop` completes, then says goodbye to everybody.
 pub async fn serve(endpoint: Endpoint, service: Service, clock: Clock, stop: impl Future<Output = ()>) {
-    let log = Log { clock, next: Mutex::new((Duration::ZERO, 0)) };
+    let log = Log { clock, next: std::sync::Mutex::new((Duration::ZERO, 0)) };
     let (stopping, stopped) = watch::channel(());
     let (busy, mut idle) = mpsc::channel(1);
-    let shared = Shared { service: Arc::new(service), log: Arc::new(log), stopped, _busy: busy };
+    let crowd = Crowd::default();
+    let shared = Shared { service: Arc::new(service), log: Arc::new(log), crowd, stopped, _busy: busy };
     let accept = async {
         while let Some(incoming) = endpoint.accept().await {
             tokio::spawn(connection(incoming, shared.clone()));
@@ -123,11 +120,15 @@ pub async fn serve(endpoint: Endpoint, service: Service, clock: Clock, stop: imp
 struct Shared {
     service: Arc<Service>,
     log: Arc<Log>,
+    crowd: Crowd,
     /// Closes when the provider stops.
     stopped: watch::Receiver<()>,
     /// Dropped with the last task.
     _busy: mpsc::Sender<()>,
 }
+
+/// A request's right to send, until everything it sends is written.
+type Turn = OwnedMutexGuard<()>;
 
 async fn connection(incoming: Incoming, shared: Shared) {
     let remote = incoming.remote_address();
@@ -138,7 +139,7 @@ async fn connection(incoming: Incoming, shared: Shared) {
     let mut stopped = shared.stopped.clone();
     let mut asked = false;
     // One request after the other, in their order: what is asked for in advance must not slow down what is needed first.
-    let turns = Arc::new(tokio::sync::Mutex::new(()));
+    let turns = Arc::new(Mutex::new(()));
     loop {
         let accepted = tokio::select! {
             accepted = connection.accept_bi() => accepted,
@@ -154,8 +155,8 @@ async fn connection(incoming: Incoming, shared: Shared) {
         asked = true;
         let (shared, connection, turns) = (shared.clone(), connection.clone(), Arc::clone(&turns));
         tokio::spawn(async move {
-            let _turn = turns.lock().await;
-            if let Err(error) = request(&shared, &connection, send, recv).await {
+            let turn = turns.lock_owned().await;
+            if let Err(error) = request(&shared, &connection, turn, send, recv).await {
                 shared.log.failure(remote, &error);
             }
         });
@@ -165,6 +166,7 @@ async fn connection(incoming: Incoming, shared: Shared) {
 async fn request(
     shared: &Shared,
     connection: &Connection,
+    turn: Turn,
     mut send: SendStream,
     mut recv: RecvStream,
 ) -> Result<(), ServeError> {
@@ -177,7 +179,7 @@ async fn request(
     };
     let mut stopped = shared.stopped.clone();
     let result = tokio::select! {
-        result = respond(&shared.service, request, connection, &mut send) => result,
+        result = respond(shared, request, connection, turn, &mut send) => result,
         _ = stopped.changed() => Err(ServeError::Stopped),
     };
     // A fetcher may have enough: another provider has sent the rest, or it has what it wanted of its last piece.
@@ -191,15 +193,17 @@ async fn request(
 }
 
 async fn respond(
-    service: &Service,
+    shared: &Shared,
     request: Request,
     connection: &Connection,
+    turn: Turn,
     send: &mut SendStream,
 ) -> Result<(), ServeError> {
-    match (service, request) {
+    let member = shared.crowd.enter();
+    match (&*shared.service, request) {
         (Service::Raw, Request::Raw { bytes }) => {
             answer(send, Answer::Serving).await?;
-            raw::send(connection, send, bytes).await?;
+            raw::send(connection, send, &member, bytes).await?;
         }
         (Service::Blob { payload, check }, Request::Blob { hash, start, end }) if hash == payload.outboard().hash() => {
             if !is_whole_groups(&(start..end), payload.outboard().size()) {
@@ -207,12 +211,13 @@ async fn respond(
                 return Err(ServeError::Part { start, end });
             }
             answer(send, Answer::Serving).await?;
-            blob(payload, *check, &(start..end), connection, send).await?;
+            blob(payload, *check, &(start..end), connection, send, &member).await?;
         }
         _ => answer(send, Answer::Unknown).await?,
     }
     // Fails only if the stream is closed already, and then the fetcher knows more than we do.
     let _ = send.finish();
+    drop(turn);
     // Until the fetcher has everything, the request is not over and can still be broken off.
     match send.stopped().await {
         Err(StoppedError::ConnectionLost(ConnectionError::ApplicationClosed(close)))
@@ -247,13 +252,13 @@ async fn blob(
     range: &Range<u64>,
     connection: &Connection,
     send: &mut SendStream,
+    member: &Member,
 ) -> Result<(), ServeError> {
     let outboard = payload.outboard();
     let mut encoder = if check { Encoder::new(outboard, range) } else { Encoder::unchecked(outboard, range) };
     let mut reader = payload.reader();
-    let pool = Pool::new(PIECE_BYTES);
     while !encoder.is_done() {
-        let mut piece = pool.take();
+        let mut piece = member.piece();
         let filled = encoder.fill(&mut reader, piece.as_mut()).map_err(|error| match error {
             EncodeError::Read { source, .. } => ServeError::Unreadable(source),
             EncodeError::Nodes(source) => ServeError::Nodes(source),
@@ -261,7 +266,7 @@ async fn blob(
                 ServeError::Changed { place: payload.layout().describe(offset..offset + bytes as u64) }
             }
         })?;
-        quic::write(connection, send, Bytes::from_owner(piece).slice(..filled)).await?;
+        quic::write(connection, send, member, Bytes::from_owner(piece).slice(..filled)).await?;
     }
     Ok(())
 }
@@ -271,7 +276,7 @@ async fn blob(
 struct Log {
     clock: Clock,
     /// When the next line may be written, and how many were left out since the last.
-    next: Mutex<(Duration, u64)>,
+    next: std::sync::Mutex<(Duration, u64)>,
 }
 
 impl Log {

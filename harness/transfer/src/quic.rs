@@ -29,6 +29,7 @@ use rustls::{DigitallySignedStruct, SignatureScheme};
 
 use crate::coalesce::Coalescing;
 use crate::frame::ALPN;
+use crate::share::Member;
 use crate::ticket::PeerKey;
 
 /// Bytes a sender may have in flight. 1 Gbit/s over a round trip of 200 ms takes 25 MB; the window must not be what
@@ -181,10 +182,16 @@ pub async fn connect(
 ///
 /// quinn takes as much as the send window allows, long before it can be sent. The window must hold what is in flight
 /// on the longest path, but on a short one that much would only be read from disk too early, and be gone from the
-/// processor's cache when its turn comes. So the window follows the congestion window at some distance.
-pub async fn write(connection: &Connection, stream: &mut SendStream, piece: Bytes) -> Result<(), WriteError> {
+/// processor's cache when its turn comes. So the window follows the congestion window at some distance, up to what this
+/// fetcher may have.
+pub async fn write(
+    connection: &Connection,
+    stream: &mut SendStream,
+    member: &Member,
+    piece: Bytes,
+) -> Result<(), WriteError> {
     let in_flight = connection.stats().path.cwnd;
-    connection.set_send_window(in_flight.saturating_add(AHEAD_BYTES).min(WINDOW_BYTES.into()));
+    connection.set_send_window(in_flight.saturating_add(AHEAD_BYTES).min(member.window_bytes()));
     stream.write_chunk(piece).await?;
     // Lets the connection's task send what it may, instead of preparing more.
     tokio::task::yield_now().await;

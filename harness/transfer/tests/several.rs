@@ -114,7 +114,7 @@ fn when_nobody_is_left_everybody_is_named() {
     common::assert_only(scratch.path(), &["one", "two"]);
 }
 
-/// Starts a fetch from two providers and sends a signal to the first once bytes flow.
+/// Starts a fetch from two providers and sends a signal to the first once both are connected and bytes flow.
 fn fetch_while(signal: &str) -> Output {
     let scratch = tempfile::tempdir().unwrap();
     let payload = scratch.path().join("payload");
@@ -125,7 +125,7 @@ fn fetch_while(signal: &str) -> Output {
     let mut fetcher = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdout = BufReader::new(fetcher.stdout.take().unwrap());
     let mut text = String::new();
-    while !text.contains("first_byte") {
+    while !text.contains("first_byte") || text.matches(r#""event":"path""#).count() < 2 {
         assert!(stdout.read_line(&mut text).unwrap() > 0, "{text:?}");
     }
     let status = Command::new("kill").args([signal, &servers[0].child.id().to_string()]).status().unwrap();

@@ -130,12 +130,13 @@ fn an_import_is_reported_before_anybody_can_connect() {
 }
 
 #[test]
-fn many_fetchers_are_served_at_once() {
+fn many_fetchers_are_served_at_once_in_bounded_memory() {
+    const BYTES: u64 = 8 << 20;
     let scratch = tempfile::tempdir().unwrap();
     let payload = scratch.path().join("payload");
-    fs::write(&payload, random_bytes(4, 4 << 20)).unwrap();
+    fs::write(&payload, random_bytes(4, BYTES as usize)).unwrap();
     let server = Server::provide(&payload);
-    let fetchers: Vec<_> = (0..4)
+    let fetchers: Vec<_> = (0..24)
         .map(|number| {
             let out = scratch.path().join(format!("out{number}"));
             let mut command = fetch_command(&server.ticket, &out);
@@ -143,9 +144,13 @@ fn many_fetchers_are_served_at_once() {
         })
         .collect();
     for (fetcher, out) in fetchers {
-        assert_eq!(done(&fetcher.wait_with_output().unwrap()), 4 << 20);
+        assert_eq!(done(&fetcher.wait_with_output().unwrap()), BYTES);
         assert!(fs::read(&payload).unwrap() == fs::read(out).unwrap());
     }
+    let status = fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak_kib: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak_kib <= 64 << 10, "the provider used {peak_kib} KiB");
 }
 
 #[test]
