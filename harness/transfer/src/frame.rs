@@ -40,6 +40,8 @@ pub enum Answer {
     Unknown,
     /// The provider could not read the request.
     Malformed,
+    /// The ticket was for one use, and somebody has used it.
+    Used,
 }
 
 /// Why bytes are not a request.
@@ -96,12 +98,14 @@ impl Answer {
             Answer::Serving => 0,
             Answer::Unknown => 1,
             Answer::Malformed => 2,
+            Answer::Used => 3,
         }
     }
 
     /// The answer a byte stands for, if any.
     pub fn from_byte(byte: u8) -> Option<Answer> {
-        [Answer::Serving, Answer::Unknown, Answer::Malformed].into_iter().find(|answer| answer.to_byte() == byte)
+        let all = [Answer::Serving, Answer::Unknown, Answer::Malformed, Answer::Used];
+        all.into_iter().find(|answer| answer.to_byte() == byte)
     }
 }
 
@@ -131,7 +135,7 @@ mod tests {
     #[test]
     fn every_answer_has_its_byte() {
         for byte in 0..=u8::MAX {
-            assert_eq!(Answer::from_byte(byte).map(Answer::to_byte), (byte < 3).then_some(byte));
+            assert_eq!(Answer::from_byte(byte).map(Answer::to_byte), (byte < 4).then_some(byte));
         }
     }
 

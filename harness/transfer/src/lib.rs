@@ -39,11 +39,17 @@ pub mod record;
 
 pub mod coalesce;
 
+pub mod keys;
+
 pub mod quic;
 
 pub mod share;
 
+pub mod gate;
+
 pub mod provide;
+
+pub mod backup;
 
 pub mod fetch;
 

@@ -4,22 +4,27 @@
 //! and one line on standard error say why), 2 wrong usage.
 
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use longhaul_record::text;
+use longhaul_transfer::backup::{self, BackupTicket, Secret};
 use longhaul_transfer::clock::Clock;
 use longhaul_transfer::events::{EmitError, Emitter};
 use longhaul_transfer::fetch::{self, FetchError, Order, Source};
+use longhaul_transfer::gate::{End, Gate};
 use longhaul_transfer::http::{HttpError, HttpServer};
+use longhaul_transfer::keys::KeyError;
 use longhaul_transfer::payload::{ImportError, Payload, Symlinks};
 use longhaul_transfer::provide::{self, Service};
 use longhaul_transfer::quic::{self, EndpointError, Tuning};
 use longhaul_transfer::ticket::{Kind, MAX_BLOB_BYTES, PeerKey, Ticket};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A verified transfer over QUIC, the reference subject of longhaul, and its yardsticks.
@@ -36,6 +41,10 @@ enum Command {
     Provide(ProvideArgs),
     /// Fetch what a ticket names, verified
     Fetch(FetchArgs),
+    /// Show a one-time ticket for a file or directory, and serve it to the one device that has the ticket
+    BackupSend(BackupSendArgs),
+    /// Fetch what a one-time ticket names
+    BackupReceive(BackupReceiveArgs),
     /// Serve the files below a directory over plain HTTP/1.1 until stopped
     Http(HttpArgs),
     /// Serve bytes from memory: what QUIC alone can do
@@ -57,6 +66,33 @@ struct ProvideArgs {
     unchecked: bool,
     #[command(flatten)]
     serve: ServeArgs,
+}
+
+#[derive(Debug, Args)]
+struct BackupSendArgs {
+    /// The file or directory to send
+    path: PathBuf,
+    /// What to do about symbolic links in a directory
+    #[arg(long, value_enum, default_value_t = Symlinks::Keep)]
+    symlinks: Symlinks,
+    /// The UDP address to listen on, and the only one in the ticket, instead of all of this machine's
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
+    #[command(flatten)]
+    tuning: Tuning,
+}
+
+#[derive(Debug, Args)]
+struct BackupReceiveArgs {
+    /// What the sending device shows
+    ticket: BackupTicket,
+    /// Where the received file or directory shall be
+    out: PathBuf,
+    /// Go on where an interrupted receipt with this option stopped, and keep what is needed to go on again
+    #[arg(long)]
+    resume: bool,
+    #[command(flatten)]
+    tuning: Tuning,
 }
 
 #[derive(Debug, Args)]
@@ -153,7 +189,11 @@ impl FetchArgs {
         if addresses != tickets || addresses > fetch::MAX_PROVIDERS {
             return Err(CommandError::Sources { addresses, tickets });
         }
-        let source = |(from, ticket): (&Remote, &Ticket)| Source { address: from.resolve(ticket), ticket: *ticket };
+        let source = |(from, ticket): (&Remote, &Ticket)| Source {
+            addresses: vec![from.resolve(ticket)],
+            ticket: *ticket,
+            identity: None,
+        };
         Ok(self.from.iter().zip(&self.ticket).map(source).collect())
     }
 }
@@ -182,6 +222,17 @@ enum CommandError {
         fetch::MAX_PROVIDERS
     )]
     Sources { addresses: usize, tickets: usize },
+    #[error("cannot make a secret")]
+    Key(#[from] KeyError),
+    #[error("this machine has no address that another device could reach; name one with --listen")]
+    NoAddress,
+    #[error("the receiver went away before it had everything; its ticket is used up, send again with a new one")]
+    Broken(#[source] quinn::ConnectionError),
+    #[error(
+        "{} connections without the right secret; the ticket is void, send again with a new one",
+        longhaul_transfer::gate::MAX_WRONG
+    )]
+    Besieged,
     #[error("interrupted")]
     Interrupted,
 }
@@ -226,6 +277,13 @@ fn run(command: Command, events: &mut Events) -> Result<(), CommandError> {
             let ticket = |key, port| Ticket { kind: Kind::Raw, size: args.bytes, hash, key, port };
             runtime.block_on(serve(&args.serve, socket, Service::Raw, ticket, None, events))
         }
+        Command::BackupSend(args) => backup_send(&runtime, args, events),
+        Command::BackupReceive(BackupReceiveArgs { ticket, out, resume, tuning }) => {
+            let identity = Some(ticket.secret.receiver()?);
+            let source = Source { addresses: ticket.sockets(), ticket: ticket.ticket, identity };
+            let order = Order { sources: &[source], out: &out, resume, tuning: &tuning };
+            runtime.block_on(or_interrupted(fetch::fetch(order, events)))
+        }
         Command::Http(args) => runtime.block_on(async {
             let stop = stop_signal(args.until_stdin_closes)?;
             let server = HttpServer::bind(&args.root, args.listen).await?;
@@ -244,6 +302,50 @@ fn run(command: Command, events: &mut Events) -> Result<(), CommandError> {
             runtime.block_on(or_interrupted(fetch::fetch_raw(remote, &ticket, &tuning, events)))
         }
     }
+}
+
+fn backup_send(runtime: &Runtime, args: BackupSendArgs, events: &mut Events) -> Result<(), CommandError> {
+    let everywhere = || {
+        let wildcards = [(Ipv6Addr::UNSPECIFIED, 0).into(), (Ipv4Addr::UNSPECIFIED, 0).into()];
+        quic::bind(wildcards[0]).or_else(|_| quic::bind(wildcards[1]))
+    };
+    let socket = args.listen.map_or_else(everywhere, quic::bind)?;
+    let addresses = match args.listen {
+        Some(listen) if !listen.ip().is_unspecified() => vec![listen.ip()],
+        _ => backup::local_addresses(),
+    };
+    if addresses.is_empty() {
+        return Err(CommandError::NoAddress);
+    }
+    let (payload, import) = import(&args.path, args.symlinks, events)?;
+    let (kind, size, hash) = (payload.kind(), payload.outboard().size(), payload.outboard().hash());
+    let secret = Secret::fresh()?;
+    let receiver = secret.receiver()?.public();
+    runtime.block_on(async {
+        let stop = stop_signal(false)?;
+        let (endpoint, key) = quic::listen(socket, &args.tuning, Some(receiver))?;
+        let port = endpoint.local_addr().map_err(EndpointError::Socket)?.port();
+        let ticket = BackupTicket { ticket: Ticket { kind, size, hash, key, port }, secret, addresses };
+        // Standard output is for events; a user without a terminal still has the ticket there.
+        let _ = writeln!(std::io::stderr(), "{}", backup::instructions(&ticket));
+        events.ready(Some(ticket.to_string()), Some(import))?;
+        let gate = Arc::new(Gate::default());
+        let mut end = None;
+        let over = async {
+            tokio::select! {
+                how = gate.ended() => end = Some(how),
+                () = stop => {}
+            }
+        };
+        let service = Service::Blob { payload, check: true };
+        provide::serve(endpoint, service, Some(Arc::clone(&gate)), events.clock(), over).await;
+        match end {
+            Some(End::Served) => Ok(events.done(size)?),
+            Some(End::Broken(source)) => Err(CommandError::Broken(source)),
+            Some(End::Besieged) => Err(CommandError::Besieged),
+            None => Err(CommandError::Interrupted),
+        }
+    })
 }
 
 /// Imports a payload and reports it as it goes. Returns also how long it took.
@@ -270,10 +372,10 @@ async fn serve(
     events: &mut Events,
 ) -> Result<(), CommandError> {
     let stop = stop_signal(args.until_stdin_closes)?;
-    let (endpoint, key) = quic::listen(socket, &args.tuning)?;
+    let (endpoint, key) = quic::listen(socket, &args.tuning, None)?;
     let port = endpoint.local_addr().map_err(EndpointError::Socket)?.port();
     events.ready(Some(ticket(key, port).to_string()), import)?;
-    provide::serve(endpoint, service, events.clock(), stop).await;
+    provide::serve(endpoint, service, None, events.clock(), stop).await;
     Ok(())
 }
 

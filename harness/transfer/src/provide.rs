@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, watch};
 use crate::clock::Clock;
 use crate::events::truncate;
 use crate::frame::{Answer, FrameError, MAX_REQUEST_BYTES, Request};
+use crate::gate::Gate;
 use crate::payload::{Payload, ReadError};
 use crate::quic;
 use crate::raw;
@@ -68,6 +69,9 @@ pub enum ServeError {
     /// The fetcher went away before it had confirmed everything.
     #[error("the fetcher went away")]
     Gone(#[source] StoppedError),
+    /// What is served once has been served.
+    #[error("refused: the ticket has been used already")]
+    Used,
     /// This provider was told to stop.
     #[error("the provider was stopped")]
     Stopped,
@@ -88,13 +92,19 @@ pub enum ServeError {
 /// What a fetcher hears from a provider that is told to stop.
 const STOPPED: &[u8] = b"the provider was stopped";
 
-/// Serves until `stop` completes, then says goodbye to everybody.
-pub async fn serve(endpoint: Endpoint, service: Service, clock: Clock, stop: impl Future<Output = ()>) {
+/// Serves until `stop` completes, then says goodbye to everybody. A gate, if there is one, lets one fetcher in.
+pub async fn serve(
+    endpoint: Endpoint,
+    service: Service,
+    gate: Option<Arc<Gate>>,
+    clock: Clock,
+    stop: impl Future<Output = ()>,
+) {
     let log = Log { clock, next: std::sync::Mutex::new((Duration::ZERO, 0)) };
     let (stopping, stopped) = watch::channel(());
     let (busy, mut idle) = mpsc::channel(1);
     let crowd = Crowd::default();
-    let shared = Shared { service: Arc::new(service), log: Arc::new(log), crowd, stopped, _busy: busy };
+    let shared = Shared { service: Arc::new(service), log: Arc::new(log), crowd, gate, stopped, _busy: busy };
     let accept = async {
         while let Some(incoming) = endpoint.accept().await {
             tokio::spawn(connection(incoming, shared.clone()));
@@ -121,6 +131,7 @@ struct Shared {
     service: Arc<Service>,
     log: Arc<Log>,
     crowd: Crowd,
+    gate: Option<Arc<Gate>>,
     /// Closes when the provider stops.
     stopped: watch::Receiver<()>,
     /// Dropped with the last task.
@@ -134,7 +145,10 @@ async fn connection(incoming: Incoming, shared: Shared) {
     let remote = incoming.remote_address();
     let connection = match incoming.await {
         Ok(connection) => connection,
-        Err(error) => return shared.log.failure(remote, &ServeError::Handshake(error)),
+        Err(error) => {
+            shared.gate.iter().for_each(|gate| gate.refused(&error));
+            return shared.log.failure(remote, &ServeError::Handshake(error));
+        }
     };
     let mut stopped = shared.stopped.clone();
     let mut asked = false;
@@ -151,7 +165,13 @@ async fn connection(incoming: Incoming, shared: Shared) {
                 return;
             }
         };
-        let Ok((send, recv)) = accepted else { return };
+        let (send, recv) = match accepted {
+            Ok(stream) => stream,
+            Err(error) => {
+                shared.gate.iter().for_each(|gate| gate.left(connection.stable_id(), error.clone()));
+                return;
+            }
+        };
         asked = true;
         let (shared, connection, turns) = (shared.clone(), connection.clone(), Arc::clone(&turns));
         tokio::spawn(async move {
@@ -186,7 +206,9 @@ async fn request(
     if let Err(ServeError::Send(quinn::WriteError::Stopped(_))) = result {
         return Ok(());
     }
-    if let Err(error) = &result {
+    if let Err(error) = &result
+        && !matches!(error, ServeError::Used)
+    {
         explain(connection, &mut send, error).await;
     }
     result
@@ -199,6 +221,12 @@ async fn respond(
     turn: Turn,
     send: &mut SendStream,
 ) -> Result<(), ServeError> {
+    if shared.gate.as_ref().is_some_and(|gate| !gate.admit(connection.stable_id())) {
+        answer(send, Answer::Used).await?;
+        let _ = send.finish();
+        let _ = send.stopped().await;
+        return Err(ServeError::Used);
+    }
     let member = shared.crowd.enter();
     match (&*shared.service, request) {
         (Service::Raw, Request::Raw { bytes }) => {

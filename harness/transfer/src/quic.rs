@@ -1,4 +1,4 @@
-//! QUIC connections whose provider is known by its key.
+//! QUIC connections whose provider is known by its [key](crate::keys).
 //!
 //! Each provider makes an Ed25519 key when it starts and shows it as a raw public key (RFC 7250); there is no
 //! certificate to parse and no authority to trust. The ticket carries the key. A fetcher accepts that key and no
@@ -17,18 +17,13 @@ use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{
     AsyncUdpSocket, Connection, Endpoint, EndpointConfig, Runtime, SendStream, TransportConfig, VarInt, WriteError,
 };
-use ring::rand::SystemRandom;
-use ring::signature::{Ed25519KeyPair, KeyPair};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls13_signature_with_raw_key};
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::client::AlwaysResolvesClientRawPublicKeys;
 use rustls::server::AlwaysResolvesServerRawPublicKeys;
-use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
-use rustls::{DigitallySignedStruct, SignatureScheme};
 
 use crate::coalesce::Coalescing;
 use crate::frame::ALPN;
+use crate::keys::{Identity, KeyError, PinnedKey, cryptography};
 use crate::share::Member;
 use crate::ticket::PeerKey;
 
@@ -44,9 +39,6 @@ const AHEAD_BYTES: u64 = 1 << 20;
 
 /// The name sent in the handshake. The key decides, so any valid name serves.
 const SERVER_NAME: &str = "longhaul";
-
-/// What an Ed25519 key begins with as a `SubjectPublicKeyInfo` (RFC 8410, section 4): the 32 bytes of the key follow.
-const ED25519_SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// Settings of a connection that the command line can change.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -97,11 +89,8 @@ pub enum EndpointError {
         source: io::Error,
     },
     /// No key could be made.
-    #[error("cannot make a key: {reason}")]
-    Key {
-        /// What the cryptography library said.
-        reason: String,
-    },
+    #[error("cannot make a key")]
+    Key(#[from] KeyError),
     /// The cryptography library refused the settings.
     #[error("cannot set up TLS")]
     Tls(#[from] rustls::Error),
@@ -144,13 +133,21 @@ pub fn bind(address: SocketAddr) -> Result<UdpSocket, EndpointError> {
     UdpSocket::bind(address).map_err(|source| EndpointError::Bind { address, source })
 }
 
-/// Listens on a bound socket with a fresh key.
-pub fn listen(socket: UdpSocket, tuning: &Tuning) -> Result<(Endpoint, PeerKey), EndpointError> {
-    let (key, public) = make_key()?;
-    let mut tls = rustls::ServerConfig::builder_with_provider(Arc::new(cryptography()))
-        .with_protocol_versions(&[&TLS13])?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(Arc::new(key))));
+/// Listens on a bound socket with a fresh key. If `client` is given, only its owner gets a connection.
+pub fn listen(
+    socket: UdpSocket,
+    tuning: &Tuning,
+    client: Option<PeerKey>,
+) -> Result<(Endpoint, PeerKey), EndpointError> {
+    let identity = Identity::fresh()?;
+    let public = identity.public();
+    let builder =
+        rustls::ServerConfig::builder_with_provider(Arc::new(cryptography())).with_protocol_versions(&[&TLS13])?;
+    let builder = match client {
+        Some(client) => builder.with_client_cert_verifier(Arc::new(PinnedKey::new(client))),
+        None => builder.with_no_client_auth(),
+    };
+    let mut tls = builder.with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(identity.certified())));
     tls.alpn_protocols = vec![ALPN.to_vec()];
     // Sessions are not resumed: each run of a subject is a new process.
     tls.send_tls13_tickets = 0;
@@ -159,10 +156,12 @@ pub fn listen(socket: UdpSocket, tuning: &Tuning) -> Result<(Endpoint, PeerKey),
     Ok((endpoint(socket, Some(server), tuning)?, public))
 }
 
-/// Connects to the provider that owns `key`. It may send at most `window` bytes that have not been read yet.
+/// Connects to the provider that owns `key`, as the owner of `identity` if one is given. The provider may send at most
+/// `window` bytes that have not been read yet.
 pub async fn connect(
     remote: SocketAddr,
     key: PeerKey,
+    identity: Option<&Identity>,
     tuning: &Tuning,
     window: u32,
 ) -> Result<(Endpoint, Connection), ConnectError> {
@@ -172,7 +171,7 @@ pub async fn connect(
     };
     let endpoint = endpoint(bind(local)?, None, tuning)?;
     let connecting = endpoint
-        .connect_with(client_config(key, tuning, window)?, remote, SERVER_NAME)
+        .connect_with(client_config(key, identity, tuning, window)?, remote, SERVER_NAME)
         .map_err(|source| ConnectError::Start { remote, source })?;
     let connection = connecting.await.map_err(|source| ConnectError::Handshake { remote, source })?;
     Ok((endpoint, connection))
@@ -215,14 +214,22 @@ pub async fn close(connection: &Connection, code: VarInt) {
     }
 }
 
-fn client_config(key: PeerKey, tuning: &Tuning, window: u32) -> Result<quinn::ClientConfig, EndpointError> {
-    let provider = Arc::new(cryptography());
-    let verifier = PinnedKey { key, provider: Arc::clone(&provider) };
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+fn client_config(
+    key: PeerKey,
+    identity: Option<&Identity>,
+    tuning: &Tuning,
+    window: u32,
+) -> Result<quinn::ClientConfig, EndpointError> {
+    let builder = rustls::ClientConfig::builder_with_provider(Arc::new(cryptography()))
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::new(PinnedKey::new(key)));
+    let mut tls = match identity {
+        Some(identity) => {
+            builder.with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(identity.certified())))
+        }
+        None => builder.with_no_client_auth(),
+    };
     tls.alpn_protocols = vec![ALPN.to_vec()];
     tls.enable_sni = false;
     tls.resumption = rustls::client::Resumption::disabled();
@@ -273,96 +280,4 @@ fn endpoint(
 fn enlarge_receive_buffer(socket: &UdpSocket) -> io::Result<()> {
     let state = quinn::udp::UdpSocketState::new(socket.into())?;
     state.set_recv_buffer_size(socket.into(), RECEIVE_BUFFER_BYTES)
-}
-
-/// AES-GCM first: with the processor's AES instructions it takes 0.6 of ChaCha20's time, and 128 bits less than 256.
-fn cryptography() -> CryptoProvider {
-    use rustls::crypto::ring::cipher_suite;
-    CryptoProvider {
-        cipher_suites: vec![
-            cipher_suite::TLS13_AES_128_GCM_SHA256,
-            cipher_suite::TLS13_AES_256_GCM_SHA384,
-            cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
-        ],
-        ..rustls::crypto::ring::default_provider()
-    }
-}
-
-fn make_key() -> Result<(CertifiedKey, PeerKey), EndpointError> {
-    let reason = |error: &dyn std::fmt::Display| EndpointError::Key { reason: error.to_string() };
-    let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|error| reason(&error))?;
-    let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).map_err(|error| reason(&error))?;
-    let public: [u8; 32] = pair.public_key().as_ref().try_into().map_err(|error| reason(&error))?;
-    let signer = rustls::crypto::ring::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(pkcs8.as_ref()))?;
-    let spki = CertificateDer::from(spki(PeerKey(public)));
-    Ok((CertifiedKey::new(vec![spki], signer), PeerKey(public)))
-}
-
-fn spki(key: PeerKey) -> Vec<u8> {
-    [ED25519_SPKI_PREFIX.as_slice(), &key.0].concat()
-}
-
-/// Accepts one key, whatever name it comes under.
-#[derive(Debug)]
-struct PinnedKey {
-    key: PeerKey,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for PinnedKey {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        if intermediates.is_empty() && end_entity.as_ref() == spki(self.key) {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(rustls::Error::General("the provider's key is not the one in the ticket".into()))
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::PeerIncompatible::Tls12NotOffered.into())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let key = SubjectPublicKeyInfoDer::from(cert.as_ref());
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature_with_raw_key(message, &key, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_shown_as_its_own_spki() {
-        let (certified, public) = make_key().unwrap();
-        let shown = certified.key.public_key().unwrap();
-        assert_eq!(shown.as_ref(), spki(public));
-        assert_eq!(certified.cert[0].as_ref(), spki(public));
-    }
 }

@@ -79,6 +79,28 @@ pub enum TicketError {
     },
 }
 
+impl Ticket {
+    /// A ticket out of its parts as text, without the version.
+    pub(crate) fn of_parts([kind, size, hash, key, port]: [&str; 5]) -> Result<Ticket, TicketError> {
+        let kind = match kind {
+            "file" => Kind::File,
+            "tree" => Kind::Tree,
+            "raw" => Kind::Raw,
+            other => return Err(damaged("kind", other)),
+        };
+        Ok(Ticket {
+            kind,
+            size: decimal(size).filter(|size| *size <= MAX_BLOB_BYTES).ok_or_else(|| damaged("size", size))?,
+            hash: hex(hash).map(blake3::Hash::from_bytes).ok_or_else(|| damaged("hash", hash))?,
+            key: hex(key).map(PeerKey).ok_or_else(|| damaged("key", key))?,
+            port: decimal(port)
+                .and_then(|port| u16::try_from(port).ok())
+                .filter(|port| *port > 0)
+                .ok_or_else(|| damaged("port", port))?,
+        })
+    }
+}
+
 impl fmt::Display for PeerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -102,22 +124,7 @@ impl FromStr for Ticket {
         let &[_, kind, size, hash, key, port] = parts.as_slice() else {
             return Err(TicketError::Parts { found: parts.len() });
         };
-        let kind = match kind {
-            "file" => Kind::File,
-            "tree" => Kind::Tree,
-            "raw" => Kind::Raw,
-            other => return Err(damaged("kind", other)),
-        };
-        Ok(Ticket {
-            kind,
-            size: decimal(size).filter(|size| *size <= MAX_BLOB_BYTES).ok_or_else(|| damaged("size", size))?,
-            hash: hex(hash).map(blake3::Hash::from_bytes).ok_or_else(|| damaged("hash", hash))?,
-            key: hex(key).map(PeerKey).ok_or_else(|| damaged("key", key))?,
-            port: decimal(port)
-                .and_then(|port| u16::try_from(port).ok())
-                .filter(|port| *port > 0)
-                .ok_or_else(|| damaged("port", port))?,
-        })
+        Ticket::of_parts([kind, size, hash, key, port])
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
-use quinn::{ConnectionError, ReadError};
+use quinn::{ConnectionError, ReadError, TransportErrorCode};
 
 use crate::events::EmitError;
+use crate::keys::ALERT_ACCESS_DENIED;
 use crate::quic::ConnectError;
 use crate::sink::WriteError;
 use crate::ticket::Kind;
@@ -64,6 +65,12 @@ pub enum FetchError {
     /// The provider has something else.
     #[error("the provider does not have what the ticket names")]
     Unknown,
+    /// The ticket was for one use.
+    #[error("the ticket has been used already; ask for a new one")]
+    Used,
+    /// The ticket's secret is not the sender's.
+    #[error("the sender does not know the ticket's secret: the ticket is damaged, or of an earlier sending")]
+    Secret,
     /// The provider did not understand, or we did not.
     #[error("the provider does not speak this protocol: answer {answer:?}")]
     Protocol {
@@ -100,6 +107,13 @@ impl FetchError {
     pub(super) fn is_ours(&self) -> bool {
         matches!(self, FetchError::Write(_) | FetchError::Emit(_))
     }
+}
+
+/// A TLS handshake is over for a client before the provider has looked at the client's key. If that is not the right one,
+/// the connection ends a moment later, whatever was being done on it.
+pub(super) fn refused(error: &ConnectionError) -> Option<FetchError> {
+    let ConnectionError::ConnectionClosed(close) = error else { return None };
+    (close.error_code == TransportErrorCode::crypto(ALERT_ACCESS_DENIED)).then_some(FetchError::Secret)
 }
 
 fn list(reasons: &[(SocketAddr, String)]) -> String {

@@ -23,6 +23,7 @@ pub use error::FetchError;
 use crate::clock::Clock;
 use crate::events::{EmitError, Emitter, PROGRESS_INTERVAL};
 use crate::frame::{Answer, Request};
+use crate::keys::Identity;
 use crate::quic::{self, CLOSE_DONE, CLOSE_FAILED, Tuning};
 use crate::sink::Sink;
 use crate::ticket::{Kind, Ticket};
@@ -35,12 +36,21 @@ pub const MAX_PROVIDERS: usize = 16;
 const PIECE_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=8 << 20;
 
 /// A provider.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Source {
-    /// Where it listens.
-    pub address: SocketAddr,
+    /// Where it listens: at least one address. The first that answers is used.
+    pub addresses: Vec<SocketAddr>,
     /// Its ticket.
     pub ticket: Ticket,
+    /// The key it knows us by, if it wants to know.
+    pub identity: Option<Identity>,
+}
+
+impl Source {
+    /// The address it is called by.
+    fn name(&self) -> SocketAddr {
+        self.addresses.first().copied().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
+    }
 }
 
 /// What is to be fetched.
@@ -85,6 +95,9 @@ struct Report<'a, W: Write> {
 /// Fetches a payload. Returns its size in bytes.
 pub async fn fetch<W: Write>(order: Order<'_>, events: &mut Emitter<W>) -> Result<u64, FetchError> {
     let sources = order.sources;
+    if sources.iter().any(|source| source.addresses.is_empty()) {
+        return Err(FetchError::Nobody);
+    }
     let ticket = &sources.first().ok_or(FetchError::Nobody)?.ticket;
     let same = |other: &Ticket| (other.kind, other.size, other.hash) == (ticket.kind, ticket.size, ticket.hash);
     if !sources.iter().all(|source| same(&source.ticket)) {
@@ -170,7 +183,7 @@ async fn drive<W: Write>(shared: &Shared<'_, W>) -> Result<(), FetchError> {
         if error.is_ours() || shared.sources.len() == 1 {
             return Err(error);
         }
-        let (address, reason) = (shared.sources[index].address, text::chain(&error));
+        let (address, reason) = (shared.sources[index].name(), text::chain(&error));
         shared.report.borrow_mut().events.dropped(address, &reason)?;
         reasons.push((address, reason));
         if workers.iter().all(Option::is_none) {
@@ -222,7 +235,7 @@ pub async fn fetch_raw<W: Write>(
     if ticket.kind != Kind::Raw {
         return Err(FetchError::Kind { kind: ticket.kind });
     }
-    let (_endpoint, connection) = quic::connect(from, ticket.key, tuning, quic::WINDOW_BYTES).await?;
+    let (_endpoint, connection) = quic::connect(from, ticket.key, None, tuning, quic::WINDOW_BYTES).await?;
     events.connected()?;
     events.path(connection.remote_address())?;
     let result = match receive_raw(&connection, ticket.size, events).await {
@@ -260,6 +273,7 @@ async fn read_answer(recv: &mut RecvStream) -> Result<(), FetchError> {
     match Answer::from_byte(byte[0]) {
         Some(Answer::Serving) => Ok(()),
         Some(Answer::Unknown) => Err(FetchError::Unknown),
+        Some(Answer::Used) => Err(FetchError::Used),
         Some(Answer::Malformed) | None => Err(FetchError::Protocol { answer: Some(byte[0]) }),
     }
 }

@@ -1,17 +1,20 @@
 //! One provider's part of a fetch: it is asked for piece after piece, and every byte is verified before it is written.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io::Write;
 use std::ops::Range;
+use std::task::Poll;
 use std::time::Duration;
 
-use quinn::{Connection, ReadError, RecvStream};
+use quinn::{Connection, Endpoint, ReadError, RecvStream};
 
+use super::error::refused;
 use super::plan::Piece;
-use super::{FetchError, Shared, ask, read_answer, unreadable};
+use super::{FetchError, Shared, Source, ask, read_answer, unreadable};
 use crate::frame::Request;
 use crate::provide::{MAX_REASON_BYTES, RESET_FAILED};
-use crate::quic;
+use crate::quic::{self, ConnectError, Tuning};
 use crate::verified::{Accepted, Decoder, GROUP_BYTES, MAX_ITEM_BYTES};
 
 /// Bytes received before they are looked at. Fits a processor's second-level cache, so that hashing and writing find
@@ -28,13 +31,33 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(super) async fn work<W: Write>(shared: &Shared<'_, W>, index: usize) -> Result<(), FetchError> {
     let source = &shared.sources[index];
     let window = quic::WINDOW_BYTES / u32::try_from(shared.sources.len()).unwrap_or(u32::MAX);
-    let (endpoint, connection) = quic::connect(source.address, source.ticket.key, shared.tuning, window).await?;
+    let (endpoint, connection) = connect(source, shared.tuning, window).await?;
     shared.connections.borrow_mut().push((endpoint, connection.clone()));
     shared.connected(&connection)?;
     match fetch_pieces(shared, index, &connection).await {
         Err(error) => Err(provider_words(&connection, error).await),
         Ok(()) => Ok(()),
     }
+}
+
+/// Tries all addresses of a provider at once; the first connection counts. The others are closed before anything was
+/// asked on them.
+async fn connect(source: &Source, tuning: &Tuning, window: u32) -> Result<(Endpoint, Connection), ConnectError> {
+    let connect = |address| quic::connect(address, source.ticket.key, source.identity.as_ref(), tuning, window);
+    let mut attempts: Vec<_> = source.addresses.iter().map(|address| Some(Box::pin(connect(*address)))).collect();
+    poll_fn(|context| {
+        for index in 0..attempts.len() {
+            let Some(attempt) = &mut attempts[index] else { continue };
+            if let Poll::Ready(result) = attempt.as_mut().poll(context) {
+                attempts[index] = None;
+                if result.is_ok() || attempts.iter().all(Option::is_none) {
+                    return Poll::Ready(result);
+                }
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 async fn fetch_pieces<W: Write>(
@@ -154,6 +177,9 @@ fn store<W: Write>(
 
 /// Replaces the mere fact that the provider broke a stream off by its explanation.
 pub(super) async fn provider_words(connection: &Connection, error: FetchError) -> FetchError {
+    if let Some(refused) = connection.close_reason().as_ref().and_then(refused) {
+        return refused;
+    }
     match &error {
         FetchError::Broken { source: ReadError::Reset(code), .. } if *code == RESET_FAILED => {}
         _ => return error,
@@ -174,12 +200,11 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::super::plan::Plan;
-    use super::super::{Report, Source, Store};
+    use super::super::{Report, Store};
     use super::*;
     use crate::clock::Clock;
     use crate::events::Emitter;
     use crate::payload::{Payload, Symlinks};
-    use crate::quic::Tuning;
     use crate::sink::Sink;
     use crate::ticket::{Kind, PeerKey, Ticket};
     use crate::verified::Encoder;
@@ -212,7 +237,7 @@ mod tests {
         let mut events = Emitter::new(Clock::start(), Vec::new());
         let shared = Shared {
             ticket: &ticket,
-            sources: &[Source { address: ([127, 0, 0, 1], 1).into(), ticket }],
+            sources: &[Source { addresses: Vec::new(), ticket, identity: None }],
             tuning: &Tuning::default(),
             clock: events.clock(),
             plan: RefCell::new(plan),
