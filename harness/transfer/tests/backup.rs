@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
-use common::{assert_only, assert_same_tree, binary, done, events, failure, random_bytes};
+use common::{assert_only, assert_same_tree, binary, done, events, failure, flip_byte, random_bytes};
 use longhaul_record::Event;
 
 struct Sender {
@@ -137,7 +137,7 @@ fn a_wrong_try_gets_nothing_and_does_not_use_the_ticket_up() {
 fn a_second_device_is_refused_while_the_first_receives() {
     let scratch = tempfile::tempdir().unwrap();
     let payload = scratch.path().join("payload");
-    fs::File::create(&payload).unwrap().set_len(256 << 20).unwrap();
+    fs::File::create(&payload).unwrap().set_len(96 << 20).unwrap();
     let sender = Sender::start_with(&payload, "60000");
     let mut command = receive_command(&sender.ticket, &scratch.path().join("first"));
     let mut first =
@@ -175,27 +175,24 @@ fn a_sender_under_siege_gives_up() {
 
 #[test]
 fn an_interrupted_receipt_uses_the_ticket_up_and_a_new_one_resumes() {
+    const BYTES: u64 = 40 * 16 * 1024;
     let scratch = tempfile::tempdir().unwrap();
     let payload = scratch.path().join("payload");
-    fs::File::create(&payload).unwrap().set_len(256 << 20).unwrap();
+    fs::write(&payload, random_bytes(3, BYTES as usize)).unwrap();
     let sender = Sender::start(&payload);
     let out = scratch.path().join("out");
-    let mut command = receive_command(&sender.ticket, &out);
-    let mut first = command.arg("--resume").stdout(Stdio::piped()).spawn().unwrap();
-    let mut stdout = BufReader::new(first.stdout.take().unwrap());
-    let mut text = String::new();
-    while !text.contains("first_byte") {
-        assert!(stdout.read_line(&mut text).unwrap() > 0, "{text:?}");
-    }
-    first.kill().unwrap();
-    first.wait().unwrap();
+    let resume = |sender: &Sender| receive_command(&sender.ticket, &out).arg("--resume").output().unwrap();
+    flip_byte(&payload, BYTES / 2);
+    assert!(failure(&resume(&sender)).contains("the payload changed on disk"));
+    flip_byte(&payload, BYTES / 2);
     let (code, last, _) = sender.end();
     assert_eq!(code, Some(1));
     assert!(matches!(&last, Event::Error { message, .. } if message.contains("its ticket is used up")), "{last:?}");
 
     let sender = Sender::start(&payload);
-    let output = receive_command(&sender.ticket, &out).arg("--resume").output().unwrap();
-    assert_eq!(done(&output), 256 << 20);
+    let output = resume(&sender);
+    assert_eq!(done(&output), BYTES);
+    assert!(matches!(events(&output)[0], Event::Resumed { .. }));
     assert_eq!(sender.end().0, Some(0));
     assert_only(scratch.path(), &["out", "payload"]);
 }
