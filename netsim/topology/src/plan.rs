@@ -1,111 +1,25 @@
 //! From a topology to the steps that build it.
 
+mod error;
+mod place;
+
+pub use error::PlanError;
+pub(crate) use place::INNER;
+use place::SERVERS;
+pub use place::{Direction, LinkName, Place, Service};
+
 use crate::address::{AddressPlan, CORE, RouterAddresses};
 use crate::model::{Access, Gateway, Host, Interface, Ipv6, Topology};
-use crate::pipe;
 use crate::tree::Tree;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt;
 use core::net::IpAddr;
 use netsim_fabric::{Filtering, Ipv6Config, LinkConfig, Prefix, RouterConfig};
 
 /// Largest IP packet a host sends, in bytes.
 pub const HOST_MTU: u32 = 1500;
-
-/// A place that links join: a named host or router, or the internet's core.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
-    /// The router in the middle that joins all public places, without delay of its own.
-    Internet,
-    /// A router of the topology.
-    Router(String),
-    /// A host of the topology, at the interface it uses at first.
-    Host(String),
-    /// A host of the topology, at another interface.
-    Interface {
-        /// The host.
-        host: String,
-        /// The interface.
-        name: String,
-    },
-    /// The servers of a router or, without a name, of the internet.
-    Servers(Option<String>),
-    /// Where a link that is carried by another engine takes packets in and gives them back.
-    PipeEnd {
-        /// The link.
-        link: String,
-        /// Whether it is the end of the host or router that has the link.
-        near: bool,
-    },
-    /// The inner device of a router that a kernel is.
-    Inner(String),
-    /// The outer device of a router that a kernel is.
-    Outer(String),
-}
-
-/// What servers offer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Service {
-    /// STUN with NAT behaviour discovery (RFC 8489, RFC 5780).
-    Stun,
-    /// The names of the network's hosts.
-    Dns {
-        /// Whether IPv4 addresses are made up as IPv6 ones (RFC 6147).
-        dns64: bool,
-    },
-    /// NAT-PMP, PCP and UPnP.
-    PortMapping,
-}
-
-/// Which way a directed link goes, seen from the host or router that has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Direction {
-    /// Away from it.
-    Up,
-    /// Towards it.
-    Down,
-}
-
-impl Direction {
-    /// The direction as it is written in records.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Direction::Up => "up",
-            Direction::Down => "down",
-        }
-    }
-}
-
-/// A directed link's name: `bob.link` up, `home.uplink` down, `phone.mobile.link` up.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LinkName {
-    /// `HOST.link`, or `HOST.INTERFACE.link` where a host has several, or `ROUTER.uplink`.
-    pub link: String,
-    /// Which of its two directions.
-    pub direction: Direction,
-}
-
-impl LinkName {
-    /// Whether it leads to servers, to the device of a router that a kernel is, or out of a pipe: part of the network, but
-    /// not of what a scenario describes.
-    pub fn is_auxiliary(&self) -> bool {
-        self.link.ends_with(SERVERS) || self.link.ends_with(INNER) || pipe::leads_out(&self.link)
-    }
-}
-
-/// What the names of links to servers end with. Those of hosts and routers end with `.link` and `.uplink`.
-const SERVERS: &str = ".servers";
-/// The same for links to the inner device of a router that a kernel is.
-pub(crate) const INNER: &str = ".inner";
-
-impl fmt::Display for LinkName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.link, self.direction.as_str())
-    }
-}
 
 /// One thing a lab has to do. Steps are in an order in which each finds what it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,118 +116,6 @@ pub struct Plan {
     pub addresses: AddressPlan,
     /// What to do.
     pub steps: Vec<LabStep>,
-}
-
-/// Why a topology cannot be built.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
-    /// Two places share a name.
-    #[error("two hosts or routers are named `{name}`; give one of them another name")]
-    DuplicateName {
-        /// The name.
-        name: String,
-    },
-    /// A name that no device can have.
-    #[error(
-        "host `{host}`: {name:?} is no name for an interface; use 1 to {} of a-z, A-Z, 0-9, `-` and `_`, and not `lo`",
-        Interface::MAX_NAME
-    )]
-    InterfaceName {
-        /// The host.
-        host: String,
-        /// The name.
-        name: String,
-    },
-    /// Two interfaces of a host share a name.
-    #[error("host `{host}` has two interfaces named `{name}`; give one of them another name")]
-    DuplicateInterface {
-        /// The host.
-        host: String,
-        /// The name.
-        name: String,
-    },
-    /// A host of which nothing could be measured.
-    #[error("host `{host}` has no interface that is up at first; set `up = true` at one of them")]
-    NothingUp {
-        /// The host.
-        host: String,
-    },
-    /// Two links share a name.
-    #[error("two links are named `{link}`; give the host or the interface another name")]
-    DuplicateLink {
-        /// The name.
-        link: String,
-    },
-    /// A host hangs on a router that does not exist.
-    #[error("host `{host}` is behind `{router}`, but there is no router of that name{}", suggestion(.known))]
-    UnknownRouter {
-        /// The host.
-        host: String,
-        /// What it asked for.
-        router: String,
-        /// The routers there are.
-        known: Vec<String>,
-    },
-    /// A router hangs on a router that does not exist.
-    #[error("router `{router}` is behind `{upstream}`, but there is no router of that name{}", suggestion(.known))]
-    UnknownUpstream {
-        /// The router.
-        router: String,
-        /// What it asked for.
-        upstream: String,
-        /// The routers there are.
-        known: Vec<String>,
-    },
-    /// Routers hang on each other and not on the internet.
-    #[error("routers hang on each other in a circle: {}; put one of them directly on the internet", .routers.join(" behind "))]
-    Cycle {
-        /// The circle.
-        routers: Vec<String>,
-    },
-    /// A router is to pass on IPv6 that does not reach it.
-    #[error(
-        "router `{router}` gives its hosts IPv6, but `{upstream}` in front of it passes none on; set `ipv6 = \"none\"` there, or \"firewall\" or \"open\" at `{upstream}`"
-    )]
-    NoIpv6Upstream {
-        /// The router.
-        router: String,
-        /// The one it hangs on.
-        upstream: String,
-    },
-    /// More routers of one kind behind each other than there are address ranges.
-    #[error("too many routers of its kind lie in front of `{router}`; give some of them another kind of `lan`")]
-    TooDeep {
-        /// The router.
-        router: String,
-    },
-    /// A router for IPv6 only has no NAT for the way to IPv4.
-    #[error("router `{router}` has `ipv6 = \"nat64\"` and no NAT to reach IPv4 with; give it one")]
-    Nat64WithoutNat {
-        /// The router.
-        router: String,
-    },
-    /// Jitter would make a packet arrive before it was sent.
-    #[error("`{link}`: jitter is larger than the delay it varies; raise the delay or lower the jitter")]
-    JitterAboveDelay {
-        /// The link's name and direction.
-        link: String,
-    },
-    /// More hosts than the address plan holds.
-    #[error("`{place}` holds at most {limit} addresses, the topology needs more; `lan = \"corporate\"` has the most")]
-    TooManyHosts {
-        /// Router or internet.
-        place: String,
-        /// Addresses there may be.
-        limit: usize,
-    },
-}
-
-fn suggestion(known: &[String]) -> String {
-    if known.is_empty() {
-        String::from("; the topology has no routers")
-    } else {
-        alloc::format!("; there are: {}", known.join(", "))
-    }
 }
 
 /// Checks `topology` and says how to build it.
