@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ring::rand::SystemRandom;
-use ring::signature::{Ed25519KeyPair, KeyPair};
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
@@ -38,6 +38,7 @@ pub enum KeyError {
 #[derive(Debug, Clone)]
 pub struct Identity {
     certified: Arc<CertifiedKey>,
+    pair: Arc<Ed25519KeyPair>,
     public: PeerKey,
 }
 
@@ -57,7 +58,7 @@ impl Identity {
         let pkcs8 = [PKCS8_PREFIX.as_slice(), seed].concat();
         let signer = rustls::crypto::ring::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(pkcs8.as_slice()))?;
         let certified = CertifiedKey::new(vec![CertificateDer::from(spki(public))], signer);
-        Ok(Identity { certified: Arc::new(certified), public })
+        Ok(Identity { certified: Arc::new(certified), pair: Arc::new(pair), public })
     }
 
     /// What others know it by.
@@ -65,10 +66,23 @@ impl Identity {
         self.public
     }
 
+    /// Signs a message (RFC 8032, Ed25519). Each use must begin with a text of its own.
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+        let mut bytes = [0; 64];
+        let signature = self.pair.sign(message);
+        bytes[..signature.as_ref().len()].copy_from_slice(signature.as_ref());
+        bytes
+    }
+
     /// The key as TLS wants it.
     pub fn certified(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.certified)
     }
+}
+
+/// Whether `signature` is the one of `message` by the owner of `key`.
+pub fn verify(key: PeerKey, message: &[u8], signature: &[u8; 64]) -> bool {
+    UnparsedPublicKey::new(&ED25519, key.0).verify(message, signature).is_ok()
 }
 
 /// Fills `bytes` from the system's random number generator.

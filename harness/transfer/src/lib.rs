@@ -51,6 +51,8 @@ pub mod provide;
 
 pub mod backup;
 
+pub mod rendezvous;
+
 pub mod fetch;
 
 pub mod raw;

@@ -23,6 +23,7 @@ use longhaul_transfer::keys::KeyError;
 use longhaul_transfer::payload::{ImportError, Payload, Symlinks};
 use longhaul_transfer::provide::{self, Service};
 use longhaul_transfer::quic::{self, EndpointError, Tuning};
+use longhaul_transfer::rendezvous::{self, RendezvousError};
 use longhaul_transfer::ticket::{Kind, MAX_BLOB_BYTES, PeerKey, Ticket};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -45,6 +46,8 @@ enum Command {
     BackupSend(BackupSendArgs),
     /// Fetch what a one-time ticket names
     BackupReceive(BackupReceiveArgs),
+    /// Introduce providers and fetchers behind NATs to each other, and relay between them, until stopped
+    Rendezvous(RendezvousArgs),
     /// Serve the files below a directory over plain HTTP/1.1 until stopped
     Http(HttpArgs),
     /// Serve bytes from memory: what QUIC alone can do
@@ -93,6 +96,16 @@ struct BackupReceiveArgs {
     resume: bool,
     #[command(flatten)]
     tuning: Tuning,
+}
+
+#[derive(Debug, Args)]
+struct RendezvousArgs {
+    /// The UDP address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: SocketAddr,
+    /// Also stop when standard input ends, so as not to outlive a parent
+    #[arg(long)]
+    until_stdin_closes: bool,
 }
 
 #[derive(Debug, Args)]
@@ -206,6 +219,8 @@ enum CommandError {
     #[error("cannot serve")]
     Listen(#[from] EndpointError),
     #[error("cannot serve")]
+    Rendezvous(#[from] RendezvousError),
+    #[error("cannot serve")]
     Http(#[from] HttpError),
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -284,6 +299,12 @@ fn run(command: Command, events: &mut Events) -> Result<(), CommandError> {
             let order = Order { sources: &[source], out: &out, resume, tuning: &tuning };
             runtime.block_on(or_interrupted(fetch::fetch(order, events)))
         }
+        Command::Rendezvous(args) => runtime.block_on(async {
+            let stop = stop_signal(args.until_stdin_closes)?;
+            let (socket, clock) = (quic::bind(args.listen)?, events.clock());
+            let ready = |address: SocketAddr| events.ready(Some(address.to_string()), None);
+            Ok(rendezvous::serve(socket, clock, ready, stop).await??)
+        }),
         Command::Http(args) => runtime.block_on(async {
             let stop = stop_signal(args.until_stdin_closes)?;
             let server = HttpServer::bind(&args.root, args.listen).await?;

@@ -39,7 +39,7 @@ impl fmt::Display for Kind {
 }
 
 /// A provider's Ed25519 public key: its identity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PeerKey(pub [u8; 32]);
 
 /// Everything a fetcher needs besides an address.
