@@ -27,6 +27,9 @@ mod words;
 pub use error::FileError;
 pub use files::Read;
 pub use patchbay::{Imported, from_patchbay};
-pub use scenario::{Payload, Scenario};
+pub use scenario::{Payload, Roles, Scenario};
 pub use shipped::{subjects, suite};
-pub use subject::{Build, Capture, Milestone, Ready, RoleSpec, Subject, VersionSpec};
+pub use subject::{
+    Amount, Build, Capture, FanIn, Milestone, Program, Ready, Source, Stop, StopSignal, Subject, Values, VersionSpec,
+    What,
+};

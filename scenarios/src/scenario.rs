@@ -33,6 +33,8 @@ pub struct Scenario {
     pub provider: String,
     /// The host that gets it.
     pub fetcher: String,
+    /// Temporary.
+    pub roles: Roles,
     /// How often it is run when not said otherwise.
     pub repeat: u32,
     /// How long one transfer may take.
@@ -164,6 +166,12 @@ impl Scenario {
             topology,
             timeline,
             cross,
+            roles: Roles {
+                providers: vec![provider.clone()],
+                fetchers: vec![fetcher.clone()],
+                rendezvous: None,
+                relay: None,
+            },
             provider,
             fetcher,
             repeat,
@@ -278,4 +286,14 @@ impl PayloadFile {
         }
         Ok(payload)
     }
+}
+
+/// Temporary.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs)]
+pub struct Roles {
+    pub providers: Vec<String>,
+    pub fetchers: Vec<String>,
+    pub rendezvous: Option<String>,
+    pub relay: Option<String>,
 }

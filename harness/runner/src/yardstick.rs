@@ -7,7 +7,7 @@
 use crate::payload::{Payload, PayloadError};
 use crate::program::{PrepareError, Prepared, Programs};
 use longhaul_record::Event;
-use longhaul_scenarios::{Payload as PayloadSpec, Subject};
+use longhaul_scenarios::{Payload as PayloadSpec, Subject, Values};
 use netsim_lab::{Ended, Host, How, Lab, LabError, Line, Process, ProcessError, Spec, Spread};
 use netsim_topology::{Access, Host as HostModel, PlanError, Topology, plan};
 use std::fs;
@@ -216,8 +216,7 @@ struct Setting<'a> {
 
 impl Setting<'_> {
     fn value(&self, placeholder: &str) -> String {
-        let mut values = self.payload.placeholders().into_iter();
-        values.find(|(name, _)| *name == placeholder).map(|(_, value)| value).unwrap_or_default()
+        self.payload.values().fill_text(&format!("{{{placeholder}}}"))
     }
 
     /// Starts the case's provider. The inner error says why the case cannot run on this machine.
@@ -280,7 +279,7 @@ impl Setting<'_> {
         let command = self.prepared.locate(command.iter().map(|&word| word.to_owned()).collect());
         host.spawn(&Spec {
             command: command.into_iter().map(Into::into).collect(),
-            environment: self.prepared.environment(self.scratch),
+            environment: self.prepared.environment(self.scratch, &Values::default()),
             directory: Some(self.scratch.to_path_buf()),
         })
     }

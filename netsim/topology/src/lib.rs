@@ -16,6 +16,7 @@ extern crate alloc;
 
 mod address;
 mod build;
+mod ceiling;
 mod cross;
 mod discovery;
 mod kernel;
@@ -31,6 +32,7 @@ mod tree;
 
 pub use address::{AddressPlan, RouterAddresses};
 pub use build::{Built, build};
+pub use ceiling::ceiling_bps;
 pub use cross::{CATCH_UP_NS, Cross, MIN_CROSS_PACKET, NoWay, Opening, Pacer, Traffic, Turn, opening};
 pub use discovery::{Discovery, Found, Turned, discovery};
 pub use kernel::with_kernel_routers;
