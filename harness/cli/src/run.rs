@@ -20,7 +20,7 @@ use tokio::runtime::Runtime;
 /// `longhaul run`.
 pub(crate) fn command(args: &RunArgs) -> Result<Exit, CliError> {
     // What is asked for is read first: its mistakes are the user's, not the machine's, and leave nothing behind.
-    let scenarios = catalog::select(&args.scenarios)?;
+    let scenarios = runnable(catalog::select(&args.scenarios)?)?;
     let asked = asked(&args.measure)?;
     for scenario in &scenarios {
         netsim_lab::check_congestion(&scenario.cross)?;
@@ -33,6 +33,24 @@ pub(crate) fn command(args: &RunArgs) -> Result<Exit, CliError> {
     runtime.block_on(store.close());
     report(&args.measure, &records)?;
     Ok(exit_of(&records))
+}
+
+/// Those that this version can run; the others are named. An error if none is left.
+fn runnable(scenarios: Vec<Scenario>) -> Result<Vec<Scenario>, CliError> {
+    let (mut kept, mut skipped) = (Vec::new(), Vec::new());
+    for scenario in scenarios {
+        match longhaul_runner::check(&scenario) {
+            Ok(()) => kept.push(scenario),
+            Err(error) => skipped.push(error),
+        }
+    }
+    match (kept.is_empty(), skipped.pop()) {
+        (true, Some(error)) => Err(error.into()),
+        (_, last) => {
+            skipped.into_iter().chain(last).for_each(|error| output::note(format!("skipped: {error}")));
+            Ok(kept)
+        }
+    }
 }
 
 /// The subjects that were asked for by name or file.

@@ -9,7 +9,7 @@ use crate::transfer::{Failure, Interrupt, Progress, Setting, TransferError, tran
 use longhaul_record::{
     Calibration, Fidelity, HostDetail, LinkReport, Outcome, RunRecord, SCHEMA, Tolerance, Trigger, text,
 };
-use longhaul_scenarios::Scenario;
+use longhaul_scenarios::{Roles, Scenario};
 use longhaul_stats::{judge, judge_cross};
 use netsim_lab::{CalibrateError, Engines, Lab, calibrate, calibrate_access, check_nat};
 use netsim_topology::{Direction, LinkName, discovery, plan};
@@ -59,6 +59,31 @@ pub fn run(order: &Order, progress: &dyn Progress, interrupted: Interrupt) -> Op
     }
 }
 
+/// A scenario that this version cannot run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{scenario}` has {providers} and {fetchers}; this version of longhaul runs one of each: take a scenario with one of each"
+)]
+pub struct Unsupported {
+    scenario: String,
+    providers: String,
+    fetchers: String,
+}
+
+/// Whether this version can run a scenario.
+pub fn check(scenario: &Scenario) -> Result<(), Unsupported> {
+    let Roles { providers, fetchers, .. } = &scenario.roles;
+    let counted = |hosts: &[String], what| format!("{} {what}{}", hosts.len(), if hosts.len() == 1 { "" } else { "s" });
+    match (providers.len(), fetchers.len()) {
+        (1, 1) => Ok(()),
+        _ => Err(Unsupported {
+            scenario: scenario.name.clone(),
+            providers: counted(providers, "provider"),
+            fetchers: counted(fetchers, "fetcher"),
+        }),
+    }
+}
+
 /// Why a run ended without numbers.
 enum Stop {
     Interrupted,
@@ -73,6 +98,7 @@ impl Stop {
 
 fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, interrupted: Interrupt) -> Result<(), Stop> {
     let scenario = order.scenario;
+    check(scenario).map_err(|error| Stop::setup(&error))?;
     let payload = order.payload.as_ref().map_err(|error| Stop::setup(error))?;
     (record.payload_bytes, record.payload_files) = (payload.bytes(), payload.file_count());
     let [out, home] = ["out", "home"].map(|name| order.scratch.join(name));
@@ -114,7 +140,7 @@ fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, inter
     progress.step("checking every byte");
     payload.verify(&out).map_err(|reason| Stop::Failed(Failure { outcome: Outcome::SubjectFailed, reason }))?;
     let access: Vec<LinkReport> = record.links.iter().filter(|link| access.contains(&link.link)).cloned().collect();
-    let host = lab.host(&scenario.fetcher).map_err(|error| Stop::setup(&error))?;
+    let host = lab.host(scenario.fetcher()).map_err(|error| Stop::setup(&error))?;
     record.samples = metrics::samples(&Facts {
         payload_bytes: payload.bytes(),
         milestones: &seen.milestones,
@@ -122,7 +148,10 @@ fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, inter
         processes: &record.processes,
         access: &access,
         links: &record.links,
-        access_shared: scenario.cross.iter().any(|flow| [&flow.from, &flow.to].contains(&&scenario.fetcher)),
+        access_shared: scenario
+            .cross
+            .iter()
+            .any(|flow| [&flow.from, &flow.to].into_iter().any(|host| host == scenario.fetcher())),
         flows: lab.flows(&seen.snapshot, host),
     });
     judge_record(record);
@@ -149,7 +178,7 @@ const CALIBRATION_SEED: u64 = 0x6361_6c69_6272_6174;
 const CALIBRATIONS: u64 = 3;
 
 fn calibration(lab: &Lab, order: &Order, tolerance: &Tolerance) -> Result<Calibration, Stop> {
-    let Scenario { topology, fetcher, provider, .. } = order.scenario;
+    let (topology, fetcher, provider) = (&order.scenario.topology, order.scenario.fetcher(), order.scenario.provider());
     let mut last = Calibration::default();
     for attempt in 0..CALIBRATIONS {
         let nats = [fetcher, provider].into_iter().filter_map(|host| check_nat(lab, topology, host).transpose());
@@ -159,7 +188,8 @@ fn calibration(lab: &Lab, order: &Order, tolerance: &Tolerance) -> Result<Calibr
         let paths = if discovery(topology, provider).is_none() {
             calibrate(lab, topology, fetcher, provider).map(Vec::from)
         } else {
-            let each = [fetcher, provider].map(|host| calibrate_access(lab, topology, host));
+            let ways = [[fetcher, provider], [provider, fetcher]];
+            let each = ways.map(|[host, peer]| calibrate_access(lab, topology, host, peer));
             each.into_iter().collect::<Result<Vec<_>, _>>().map(|paths| paths.into_iter().flatten().collect())
         };
         last = match paths {
@@ -178,7 +208,7 @@ fn calibration(lab: &Lab, order: &Order, tolerance: &Tolerance) -> Result<Calibr
 
 /// The fetcher's access links: one for each of its interfaces.
 fn access_names(scenario: &Scenario) -> Vec<String> {
-    let fetchers = scenario.topology.hosts.iter().filter(|host| host.name == scenario.fetcher);
+    let fetchers = scenario.topology.hosts.iter().filter(|host| host.name == scenario.fetcher());
     fetchers.flat_map(|host| host.interfaces.iter().map(|interface| host.link_name(interface))).collect()
 }
 

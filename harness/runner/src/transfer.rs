@@ -103,7 +103,7 @@ struct Running<'a> {
 pub(crate) fn transfer(setting: &Setting) -> Result<Seen, TransferError> {
     let mut values: BTreeMap<&str, String> = setting.payload.placeholders().into();
     values.insert("out", setting.out.to_string_lossy().into_owned());
-    let provider_host = setting.lab.host(&setting.scenario.provider)?;
+    let provider_host = setting.lab.host(setting.scenario.provider())?;
     let address = provider_host.addresses().first().map(ToString::to_string).unwrap_or_default();
     values.insert("provider.address", address);
     setting.progress.step("starting the provider");
@@ -160,8 +160,8 @@ pub(crate) fn transfer(setting: &Setting) -> Result<Seen, TransferError> {
 impl<'a> Setting<'a> {
     fn start(&self, role: Role, values: &BTreeMap<&str, String>) -> Result<Running<'a>, Failure> {
         let (spec, host) = match role {
-            Role::Provider => (&self.prepared.subject.provider, &self.scenario.provider),
-            Role::Fetcher => (&self.prepared.subject.fetcher, &self.scenario.fetcher),
+            Role::Provider => (&self.prepared.subject.provider, self.scenario.provider()),
+            Role::Fetcher => (&self.prepared.subject.fetcher, self.scenario.fetcher()),
         };
         let Some(command) = spec.command_for(self.payload.is_tree()) else {
             return Err(Failure::subject(format!(

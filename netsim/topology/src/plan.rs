@@ -1,8 +1,10 @@
 //! From a topology to the steps that build it.
 
 use crate::address::{AddressPlan, CORE, RouterAddresses};
+use crate::error::PlanError;
 use crate::model::{Access, Gateway, Host, Interface, Ipv6, Topology};
 use crate::pipe;
+use crate::region::{CENTRE, Core};
 use crate::tree::Tree;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -20,6 +22,8 @@ pub const HOST_MTU: u32 = 1500;
 pub enum Place {
     /// The router in the middle that joins all public places, without delay of its own.
     Internet,
+    /// A region's part of the internet's core, likewise.
+    Region(String),
     /// A router of the topology.
     Router(String),
     /// A host of the topology, at the interface it uses at first.
@@ -31,7 +35,7 @@ pub enum Place {
         /// The interface.
         name: String,
     },
-    /// The servers of a router or, without a name, of the internet.
+    /// The servers of a router or region or, without a name, of the internet.
     Servers(Option<String>),
     /// Where a link that is carried by another engine takes packets in and gives them back.
     PipeEnd {
@@ -82,17 +86,18 @@ impl Direction {
 /// A directed link's name: `bob.link` up, `home.uplink` down, `phone.mobile.link` up.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LinkName {
-    /// `HOST.link`, or `HOST.INTERFACE.link` where a host has several, or `ROUTER.uplink`.
+    /// `HOST.link`, or `HOST.INTERFACE.link` where a host has several, or `ROUTER.uplink`, or `REGION.REGION.transit`.
     pub link: String,
     /// Which of its two directions.
     pub direction: Direction,
 }
 
 impl LinkName {
-    /// Whether it leads to servers, to the device of a router that a kernel is, or out of a pipe: part of the network, but
+    /// Whether it leads to servers, to the device of a router that a kernel is, out of a pipe or to what all regions share: part of the network, but
     /// not of what a scenario describes.
     pub fn is_auxiliary(&self) -> bool {
-        self.link.ends_with(SERVERS) || self.link.ends_with(INNER) || pipe::leads_out(&self.link)
+        let endings = [SERVERS, INNER, CENTRE];
+        endings.iter().any(|ending| self.link.ends_with(ending)) || pipe::leads_out(&self.link)
     }
 }
 
@@ -157,7 +162,7 @@ pub enum LabStep {
     },
     /// Run servers.
     AddServers {
-        /// The router they belong to; absent: anyone on the internet.
+        /// The router or region they belong to; absent: anyone on the internet.
         of: Option<String>,
         /// Their addresses, IPv4 first, at least one. The internet's have two of each family.
         addresses: Vec<IpAddr>,
@@ -204,128 +209,18 @@ pub struct Plan {
     pub steps: Vec<LabStep>,
 }
 
-/// Why a topology cannot be built.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
-    /// Two places share a name.
-    #[error("two hosts or routers are named `{name}`; give one of them another name")]
-    DuplicateName {
-        /// The name.
-        name: String,
-    },
-    /// A name that no device can have.
-    #[error(
-        "host `{host}`: {name:?} is no name for an interface; use 1 to {} of a-z, A-Z, 0-9, `-` and `_`, and not `lo`",
-        Interface::MAX_NAME
-    )]
-    InterfaceName {
-        /// The host.
-        host: String,
-        /// The name.
-        name: String,
-    },
-    /// Two interfaces of a host share a name.
-    #[error("host `{host}` has two interfaces named `{name}`; give one of them another name")]
-    DuplicateInterface {
-        /// The host.
-        host: String,
-        /// The name.
-        name: String,
-    },
-    /// A host of which nothing could be measured.
-    #[error("host `{host}` has no interface that is up at first; set `up = true` at one of them")]
-    NothingUp {
-        /// The host.
-        host: String,
-    },
-    /// Two links share a name.
-    #[error("two links are named `{link}`; give the host or the interface another name")]
-    DuplicateLink {
-        /// The name.
-        link: String,
-    },
-    /// A host hangs on a router that does not exist.
-    #[error("host `{host}` is behind `{router}`, but there is no router of that name{}", suggestion(.known))]
-    UnknownRouter {
-        /// The host.
-        host: String,
-        /// What it asked for.
-        router: String,
-        /// The routers there are.
-        known: Vec<String>,
-    },
-    /// A router hangs on a router that does not exist.
-    #[error("router `{router}` is behind `{upstream}`, but there is no router of that name{}", suggestion(.known))]
-    UnknownUpstream {
-        /// The router.
-        router: String,
-        /// What it asked for.
-        upstream: String,
-        /// The routers there are.
-        known: Vec<String>,
-    },
-    /// Routers hang on each other and not on the internet.
-    #[error("routers hang on each other in a circle: {}; put one of them directly on the internet", .routers.join(" behind "))]
-    Cycle {
-        /// The circle.
-        routers: Vec<String>,
-    },
-    /// A router is to pass on IPv6 that does not reach it.
-    #[error(
-        "router `{router}` gives its hosts IPv6, but `{upstream}` in front of it passes none on; set `ipv6 = \"none\"` there, or \"firewall\" or \"open\" at `{upstream}`"
-    )]
-    NoIpv6Upstream {
-        /// The router.
-        router: String,
-        /// The one it hangs on.
-        upstream: String,
-    },
-    /// More routers of one kind behind each other than there are address ranges.
-    #[error("too many routers of its kind lie in front of `{router}`; give some of them another kind of `lan`")]
-    TooDeep {
-        /// The router.
-        router: String,
-    },
-    /// A router for IPv6 only has no NAT for the way to IPv4.
-    #[error("router `{router}` has `ipv6 = \"nat64\"` and no NAT to reach IPv4 with; give it one")]
-    Nat64WithoutNat {
-        /// The router.
-        router: String,
-    },
-    /// Jitter would make a packet arrive before it was sent.
-    #[error("`{link}`: jitter is larger than the delay it varies; raise the delay or lower the jitter")]
-    JitterAboveDelay {
-        /// The link's name and direction.
-        link: String,
-    },
-    /// More hosts than the address plan holds.
-    #[error("`{place}` holds at most {limit} addresses, the topology needs more; `lan = \"corporate\"` has the most")]
-    TooManyHosts {
-        /// Router or internet.
-        place: String,
-        /// Addresses there may be.
-        limit: usize,
-    },
-}
-
-fn suggestion(known: &[String]) -> String {
-    if known.is_empty() {
-        String::from("; the topology has no routers")
-    } else {
-        alloc::format!("; there are: {}", known.join(", "))
-    }
-}
-
 /// Checks `topology` and says how to build it.
 pub fn plan(topology: &Topology) -> Result<Plan, PlanError> {
-    check_names(topology)?;
     let tree = Tree::new(topology)?;
     check_links(topology)?;
     check_nat64(topology)?;
+    let inner = Core::new(topology)?;
+    check_names(topology, &inner)?;
     let addresses = AddressPlan::new(topology, &tree)?;
     let mut steps = Vec::new();
     let core = RouterConfig { inside: CORE.into(), outside: CORE.into(), ..RouterConfig::default() };
     steps.push(LabStep::AddRouter { place: Place::Internet, config: core });
+    inner.build(&mut steps);
     for router in &topology.routers {
         let config = router_config(&router.gateway, &addresses.routers[&router.name]);
         steps.push(LabStep::AddRouter { place: Place::Router(router.name.clone()), config });
@@ -334,12 +229,13 @@ pub fn plan(topology: &Topology) -> Result<Plan, PlanError> {
         let place = Place::Router(router.name.clone());
         let own = &addresses.routers[&router.name];
         let link = router.link_name();
-        let at = router.behind.clone().map_or(Place::Internet, Place::Router);
+        let at = hangs_on(router.behind.as_deref(), router.region.as_deref());
         let up = access(&mut steps, &link, place.clone(), at, &router.uplink);
         let delegated = own.delegated.into_iter();
         let v4 = own.outside.iter().filter(|addr| addr.is_ipv4()).map(|addr| Prefix::host(*addr));
         steps.push(LabStep::AddRoute { at: place, to: None, via: up });
-        announce(&mut steps, &tree, tree.parent(index), &link, v4.chain(delegated));
+        let edge = Edge { tree: &tree, core: &inner, at: tree.parent(index), region: tree.router_region(index) };
+        edge.announce(&mut steps, &link, v4.chain(delegated));
     }
     let mut further = Vec::new();
     for (index, host) in topology.hosts.iter().enumerate() {
@@ -347,7 +243,7 @@ pub fn plan(topology: &Topology) -> Result<Plan, PlanError> {
         steps.push(LabStep::AddHost { name: host.name.clone(), resolvers });
         for (rank, interface) in host.interfaces.iter().enumerate() {
             if host.primary() == Some(interface) {
-                add_interface(&mut steps, &tree, host, (index, rank), &addresses);
+                add_interface(&mut steps, (&tree, &inner), host, (index, rank), &addresses);
             } else {
                 further.push((host, (index, rank)));
             }
@@ -355,9 +251,10 @@ pub fn plan(topology: &Topology) -> Result<Plan, PlanError> {
     }
     // Last, so that they change no number of what was there without them.
     for (host, at) in further {
-        add_interface(&mut steps, &tree, host, at, &addresses);
+        add_interface(&mut steps, (&tree, &inner), host, at, &addresses);
     }
     add_servers(&mut steps, None, addresses.internet.clone(), INTERNET_SERVICES);
+    inner.add_servers(&mut steps);
     for router in &topology.routers {
         let services = services(&router.gateway);
         if !services.is_empty() {
@@ -370,13 +267,13 @@ pub fn plan(topology: &Topology) -> Result<Plan, PlanError> {
 /// Interface number `rank` of host number `index`, with its link.
 fn add_interface(
     steps: &mut Vec<LabStep>,
-    tree: &Tree,
+    (tree, core): (&Tree, &Core),
     host: &Host,
     (index, rank): (usize, usize),
     addresses: &AddressPlan,
 ) {
     let interface = &host.interfaces[rank];
-    let Interface { name, behind, link: access_link, up } = interface;
+    let Interface { name, behind, region, link: access_link, up } = interface;
     let own = addresses.interface(&host.name, name).to_vec();
     let place = match host.primary() == Some(interface) {
         true => Place::Host(host.name.clone()),
@@ -393,9 +290,16 @@ fn add_interface(
         up: *up,
         rank: (host.interfaces.len() > 1).then_some(rank as u32),
     });
-    let at = behind.clone().map_or(Place::Internet, Place::Router);
+    let at = hangs_on(behind.as_deref(), region.as_deref());
     access(steps, &link, place, at, access_link);
-    announce(steps, tree, tree.hosts[index][rank], &link, own.into_iter().map(Prefix::host));
+    let edge = Edge { tree, core, at: tree.hosts[index][rank], region: tree.interface_region(index, rank) };
+    edge.announce(steps, &link, own.into_iter().map(Prefix::host));
+}
+
+/// What a link's far end is.
+fn hangs_on(behind: Option<&str>, region: Option<&str>) -> Place {
+    let core = || region.map_or(Place::Internet, |region| Place::Region(region.to_string()));
+    behind.map_or_else(core, |router| Place::Router(router.to_string()))
 }
 
 const INTERNET_SERVICES: &[Service] = &[Service::Stun, Service::Dns { dns64: false }];
@@ -412,17 +316,28 @@ fn services(gateway: &Gateway) -> &'static [Service] {
 
 /// Servers hang on their router by a perfect link and stand in for it at its addresses.
 fn add_servers(steps: &mut Vec<LabStep>, of: Option<&str>, addresses: Vec<IpAddr>, services: &[Service]) {
-    let of = of.map(ToString::to_string);
-    let at = of.clone().map_or(Place::Internet, Place::Router);
-    let link = alloc::format!("{}{SERVERS}", of.as_deref().unwrap_or("internet"));
-    steps.push(LabStep::AddServers { of: of.clone(), addresses: addresses.clone(), services: services.into() });
-    access(steps, &link, Place::Servers(of), at.clone(), &Access::default());
-    let via = LinkName { link, direction: Direction::Down };
+    let at = of.map_or(Place::Internet, |router| Place::Router(router.to_string()));
+    let via = servers(steps, at.clone(), of, addresses.clone(), services);
     steps.extend(addresses.into_iter().map(|addr| LabStep::AddRoute {
         at: at.clone(),
         to: Some(Prefix::host(addr)),
         via: via.clone(),
     }));
+}
+
+/// Servers at `at`, and the link to them.
+pub(crate) fn servers(
+    steps: &mut Vec<LabStep>,
+    at: Place,
+    of: Option<&str>,
+    addresses: Vec<IpAddr>,
+    services: &[Service],
+) -> LinkName {
+    let link = alloc::format!("{}{SERVERS}", of.unwrap_or("internet"));
+    let of = of.map(ToString::to_string);
+    steps.push(LabStep::AddServers { of: of.clone(), addresses, services: services.into() });
+    access(steps, &link, Place::Servers(of), at, &Access::default());
+    down(link)
 }
 
 /// The nearest servers that know names, at their addresses of the families the host has. A host with several interfaces
@@ -451,40 +366,51 @@ fn router_config(gateway: &Gateway, own: &RouterAddresses) -> RouterConfig {
     RouterConfig { inside, outside, nat: gateway.nat, ipv6, firewall }
 }
 
-/// Tells the router at a link's far end, and all above it that can know, that `addresses` are at its near end.
-fn announce(
-    steps: &mut Vec<LabStep>,
-    tree: &Tree,
+/// The far end of a link.
+struct Edge<'a> {
+    tree: &'a Tree<'a>,
+    core: &'a Core<'a>,
+    /// The router there; absent: the internet's core.
     at: Option<usize>,
-    link: &str,
-    addresses: impl Iterator<Item = Prefix>,
-) {
-    for to in addresses {
-        let mut link = link.to_string();
-        let mut routers = tree.upwards(at);
-        loop {
-            let router = routers.next();
-            let place = router.map_or(Place::Internet, |router| Place::Router(tree.routers[router].name.clone()));
-            let via = LinkName { link, direction: Direction::Down };
-            steps.push(LabStep::AddRoute { at: place, to: Some(to), via });
-            let Some(router) = router else { break };
-            // Where a router translates, nobody above it knows its hosts.
-            let gateway = &tree.routers[router].gateway;
-            let ends_here = match to.addr() {
-                IpAddr::V4(_) => gateway.nat.is_some(),
-                // A prefix of its own covers them; other routers' prefixes go through.
-                IpAddr::V6(_) => to.len() == 128,
-            };
-            if ends_here {
-                break;
+    /// The region of the outermost router, or there.
+    region: Option<&'a str>,
+}
+
+impl Edge<'_> {
+    /// Tells what is at the far end, and all above it that can know, that `addresses` are at the near end.
+    fn announce(&self, steps: &mut Vec<LabStep>, link: &str, addresses: impl Iterator<Item = Prefix>) {
+        for to in addresses {
+            let mut link = link.to_string();
+            let mut routers = self.tree.upwards(self.at);
+            loop {
+                let Some(router) = routers.next() else {
+                    self.core.announce(steps, self.region, link, to);
+                    break;
+                };
+                let place = Place::Router(self.tree.routers[router].name.clone());
+                steps.push(LabStep::AddRoute { at: place, to: Some(to), via: down(link) });
+                // Where a router translates, nobody above it knows its hosts.
+                let gateway = &self.tree.routers[router].gateway;
+                let ends_here = match to.addr() {
+                    IpAddr::V4(_) => gateway.nat.is_some(),
+                    // A prefix of its own covers them; other routers' prefixes go through.
+                    IpAddr::V6(_) => to.len() == 128,
+                };
+                if ends_here {
+                    break;
+                }
+                link = self.tree.routers[router].link_name();
             }
-            link = tree.routers[router].link_name();
         }
     }
 }
 
+pub(crate) fn down(link: String) -> LinkName {
+    LinkName { link, direction: Direction::Down }
+}
+
 /// Both directions of an access link. Returns the name of the way up.
-fn access(steps: &mut Vec<LabStep>, link: &str, owner: Place, at: Place, access: &Access) -> LinkName {
+pub(crate) fn access(steps: &mut Vec<LabStep>, link: &str, owner: Place, at: Place, access: &Access) -> LinkName {
     let name = |direction| LinkName { link: link.to_string(), direction };
     let (up, down) = (name(Direction::Up), name(Direction::Down));
     let config = Box::new(access.up.clone());
@@ -493,12 +419,12 @@ fn access(steps: &mut Vec<LabStep>, link: &str, owner: Place, at: Place, access:
     up
 }
 
-fn check_names(topology: &Topology) -> Result<(), PlanError> {
+fn check_names(topology: &Topology, core: &Core) -> Result<(), PlanError> {
     let mut names = BTreeSet::new();
     let all = topology.routers.iter().map(|router| &router.name).chain(topology.hosts.iter().map(|host| &host.name));
-    for name in all {
-        if !names.insert(name) {
-            return Err(PlanError::DuplicateName { name: name.clone() });
+    for name in all.cloned().chain(core.names()) {
+        if let Some(name) = names.replace(name) {
+            return Err(PlanError::DuplicateName { name });
         }
     }
     topology.hosts.iter().try_for_each(check_interfaces)?;
@@ -540,7 +466,8 @@ fn check_links(topology: &Topology) -> Result<(), PlanError> {
         .hosts
         .iter()
         .flat_map(|host| host.interfaces.iter().map(|interface| (host.link_name(interface), &interface.link)));
-    for (link, access) in uplinks.chain(links) {
+    let transits = topology.transits.iter().map(|transit| (transit.link_name(), &transit.link));
+    for (link, access) in uplinks.chain(links).chain(transits) {
         for (direction, config) in [(Direction::Up, &access.up), (Direction::Down, &access.down)] {
             let (earliest, _) = config.jitter.bounds_ns();
             if config.delay_ns.checked_add_signed(earliest).is_none() {
