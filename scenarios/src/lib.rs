@@ -36,6 +36,6 @@ pub use files::Read;
 pub use patchbay::{Imported, from_patchbay};
 pub use payload::Payload;
 pub use roles::Roles;
-pub use scenario::Scenario;
+pub use scenario::{Head, Scenario};
 pub use shipped::{subjects, suite};
 pub use subject::{Build, Capture, Milestone, Ready, RoleSpec, Subject, VersionSpec};

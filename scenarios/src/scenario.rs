@@ -47,6 +47,23 @@ pub struct Scenario {
     pub bases: Vec<String>,
 }
 
+/// What a file is called and asked for by, without the rest of it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Head {
+    /// Its name, without a combination's values.
+    pub name: String,
+    /// Its tags.
+    #[serde(default)]
+    pub tags: Vec<String>,
+}
+
+impl Head {
+    /// Reads the head of a scenario file, which is little work. `file` is its name for error messages.
+    pub fn parse(file: &str, text: &str) -> Result<Head, FileError> {
+        parse(file, text)
+    }
+}
+
 /// Everything that decides a result is in the resolved form; this is its version.
 const SCHEMA: u32 = 1;
 /// The longest name of a combination, in bytes.
@@ -144,19 +161,27 @@ impl Scenario {
             None => file.to_owned(),
         };
         let files = Files { name: &of, read };
-        let mut scenarios: Vec<Scenario> = Vec::new();
+        let mut scenarios = Vec::new();
         for Combination { suffix, table: combined } in combinations(&matrix, &table, &files)? {
             let name = if suffix.is_empty() { of.clone() } else { format!("{of} {suffix}") };
             let files = Files { name: &name, read };
             let written: ScenarioFile = error::read(&name, combined)?;
             let scenario = written.resolve(&files, bases.clone(), &suffix)?;
-            if let Some(same) = scenarios.iter().find(|other| other.series() == scenario.series()) {
+            if let Some(same) = scenarios.iter().find(|other: &&Scenario| other.is_same_as(&scenario)) {
                 let message = format!("makes the same of `{}` as of `{}`; remove one value", same.name, scenario.name);
                 return Err(FileError::new(&of, "matrix", message));
             }
             scenarios.push(scenario);
         }
         Ok(scenarios)
+    }
+
+    /// Whether it comes to the same, but for its name.
+    fn is_same_as(&self, other: &Scenario) -> bool {
+        let parts = |s: &Scenario| (s.payload.clone(), s.roles.clone(), s.timeout);
+        parts(self) == parts(other)
+            && self.topology == other.topology
+            && (&self.timeline, &self.cross) == (&other.timeline, &other.cross)
     }
 
     /// The name of the file's scenarios without a combination's values.
@@ -176,16 +201,11 @@ impl Scenario {
 
     /// The resolved form as text: all that can change a result, nothing that cannot (summary, tags, repeat).
     pub fn resolved(&self) -> String {
-        format!("schema {SCHEMA}\nname {:?}\n{}", self.name, self.series())
-    }
-
-    /// The resolved form but for the name.
-    fn series(&self) -> String {
-        let Scenario { topology, timeline, cross, payload, roles, timeout, .. } = self;
+        let Scenario { name, topology, timeline, cross, payload, roles, timeout, .. } = self;
         // The derived debug form spells out every field of every link and NAT; adding a field changes the text, and so
         // it must: results before and after are not the same series.
         let mut text = format!(
-            "{}timeout {} ns\npayload {payload:#?}\ntopology {topology:#?}\n",
+            "schema {SCHEMA}\nname {name:?}\n{}timeout {} ns\npayload {payload:#?}\ntopology {topology:#?}\n",
             roles.resolved(),
             timeout.as_nanos()
         );

@@ -1,17 +1,38 @@
 //! Scenarios and subjects by name, tag or file.
 
 use crate::error::CliError;
-use longhaul_scenarios::{Scenario, Subject};
+use longhaul_scenarios::{Head, Scenario, Subject};
 use std::io;
 use std::path::Path;
 
 /// Every shipped scenario with its file's name; a matrix as all of its combinations.
 pub(crate) fn scenarios() -> Result<Vec<(&'static str, Scenario)>, CliError> {
+    shipped(|_| true)
+}
+
+/// The same of the files that are wanted: to expand them all takes a while.
+fn shipped(wanted: impl Fn(&Head) -> bool) -> Result<Vec<(&'static str, Scenario)>, CliError> {
     let mut all = Vec::new();
     for (file, text) in longhaul_scenarios::suite() {
-        all.extend(Scenario::expand(file, text, &nothing)?.into_iter().map(|scenario| (*file, scenario)));
+        if wanted(&Head::parse(file, text)?) {
+            all.extend(Scenario::expand(file, text, &nothing)?.into_iter().map(|scenario| (*file, scenario)));
+        }
     }
     Ok(all)
+}
+
+/// Whether some of a file's scenarios can be meant by `name`.
+fn may_be_meant(head: &Head, name: &str) -> bool {
+    is_pattern(name) || family(name) == head.name || head.tags.iter().any(|tag| tag == name)
+}
+
+fn is_pattern(name: &str) -> bool {
+    name.contains(['*', '?'])
+}
+
+/// A scenario's name without a combination's values.
+fn family(name: &str) -> &str {
+    name.split('[').next().unwrap_or_default()
 }
 
 /// Shipped scenarios name no files.
@@ -27,7 +48,7 @@ pub(crate) fn subjects() -> Result<Vec<Subject>, CliError> {
 /// The scenarios a user names: by name, by a pattern with `*` and `?`, by tag, or by file. A matrix' own name is all of its
 /// combinations. In the order named, each once.
 pub(crate) fn select(names: &[String]) -> Result<Vec<Scenario>, CliError> {
-    let shipped = scenarios()?;
+    let shipped = shipped(|head| names.iter().any(|name| may_be_meant(head, name)))?;
     let mut selected: Vec<Scenario> = Vec::new();
     for name in names {
         let found = shipped.iter().map(|(_, scenario)| scenario).filter(|scenario| is_named(scenario, name));
@@ -43,8 +64,8 @@ pub(crate) fn select(names: &[String]) -> Result<Vec<Scenario>, CliError> {
 }
 
 /// Whether a user who says `name` means this scenario.
-fn is_named(scenario: &Scenario, name: &str) -> bool {
-    let pattern = name.contains(['*', '?']) && matches(name.as_bytes(), scenario.name.as_bytes());
+pub(crate) fn is_named(scenario: &Scenario, name: &str) -> bool {
+    let pattern = is_pattern(name) && matches(name.as_bytes(), scenario.name.as_bytes());
     pattern || scenario.name == name || scenario.family() == name || scenario.tags.iter().any(|tag| tag == name)
 }
 
@@ -72,7 +93,7 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
 
 /// One scenario, by name or file.
 pub(crate) fn scenario(name: &str) -> Result<Scenario, CliError> {
-    let shipped = scenarios()?.into_iter().map(|(_, scenario)| scenario);
+    let shipped = shipped(|head| family(name) == head.name)?.into_iter().map(|(_, scenario)| scenario);
     let mut found: Vec<Scenario> = shipped.filter(|s| s.name == name || s.family() == name).collect();
     if found.is_empty() {
         found = scenario_file(name)?;

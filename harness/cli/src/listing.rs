@@ -62,8 +62,10 @@ fn check_file(file: &Path) -> Result<(), CliError> {
 fn list_scenarios(names: &[String], as_json: bool) -> Result<Exit, CliError> {
     let mut scenarios = catalog::scenarios()?;
     if !names.is_empty() {
-        let wanted = catalog::select(names)?;
-        scenarios.retain(|(_, scenario)| wanted.contains(scenario));
+        scenarios.retain(|(_, scenario)| names.iter().any(|name| catalog::is_named(scenario, name)));
+    }
+    if scenarios.is_empty() {
+        return Err(CliError::UnknownScenario { name: names.join(", ") });
     }
     if as_json {
         let entry = |(file, s): &(&str, Scenario)| json!({ "name": s.name, "family": s.family(), "summary": s.summary, "tags": s.tags, "file": file });

@@ -257,7 +257,8 @@ pub(crate) fn regions_are_as_far_away_as_was_asked() {
         for (check, asked) in [there, back].into_iter().zip(asked) {
             assert_eq!((check.delay.asked_ns, check.loss.lost), (asked * MS, 0), "{}", asked_and_got(check));
             let least = check.delay.quantiles.iter().map(|quantile| quantile.ns).min().unwrap();
-            assert!((asked * MS..asked * MS + 20 * MS).contains(&least), "{}", asked_and_got(check));
+            // What arrives is taken to have arrived a little earlier than the program woke up.
+            assert!((asked * MS - MS / 2..asked * MS + 20 * MS).contains(&least), "{}", asked_and_got(check));
         }
     }
 }
