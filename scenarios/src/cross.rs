@@ -165,12 +165,11 @@ impl Place<'_> {
 }
 
 /// Each flow as a sentence: what it sends when, and which links of the transfer it shares.
-pub(crate) fn words(topology: &Topology, cross: &[Cross], transfer: [&str; 2]) -> Vec<String> {
-    let [a, b] = transfer;
+pub(crate) fn words(topology: &Topology, cross: &[Cross], transfer: &[[&str; 2]]) -> Vec<String> {
     let names = |from: &str, to: &str| -> Vec<LinkName> {
         way(topology, from, to).unwrap_or_default().into_iter().map(|(name, _)| name).collect()
     };
-    let of_transfer = [names(a, b), names(b, a)].concat();
+    let of_transfer: Vec<LinkName> = transfer.iter().flat_map(|[a, b]| [names(a, b), names(b, a)].concat()).collect();
     let sentence = |flow: &Cross| {
         let what = match &flow.traffic {
             Traffic::Tcp { congestion: None } => "a TCP flow".to_owned(),

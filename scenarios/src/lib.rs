@@ -12,12 +12,18 @@
 mod cross;
 mod drawing;
 mod error;
+mod expect;
+mod extend;
 mod files;
 mod gateway;
 mod host;
 mod link;
+mod matrix;
 mod patchbay;
+mod payload;
 mod quantity;
+mod region;
+mod roles;
 mod scenario;
 mod shipped;
 mod subject;
@@ -25,9 +31,12 @@ mod timeline;
 mod words;
 
 pub use error::FileError;
+pub use expect::{Expect, ExpectedPath};
 pub use files::Read;
 pub use patchbay::{Imported, from_patchbay};
-pub use scenario::{Payload, Roles, Scenario};
+pub use payload::Payload;
+pub use roles::Roles;
+pub use scenario::{Head, Scenario};
 pub use shipped::{subjects, suite};
 pub use subject::{
     Amount, Build, Capture, FanIn, Milestone, Program, Ready, Source, Stop, StopSignal, Subject, Values, VersionSpec,

@@ -85,7 +85,7 @@ const NETEM_LIMIT: u64 = 1000;
 
 /// Super-packets leave a fast link in pieces of this length, so that it stays cheap to emulate. At less than about
 /// 120 Mbit/s a packet takes longer than this, and every packet leaves at its own time.
-const COALESCE_NS: u64 = 100_000;
+pub(crate) const COALESCE_NS: u64 = 100_000;
 
 impl LinkChoice {
     /// The link as it is from the start. `key` is where it is written.

@@ -62,8 +62,8 @@ pub(crate) struct QuickstartArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
-    /// Names, tags or files of scenarios
-    #[arg(required = true, value_name = "SCENARIO|TAG|FILE")]
+    /// Names, patterns with * and ?, tags or files of scenarios. The name of a matrix is all of its combinations
+    #[arg(required = true, value_name = "SCENARIO|PATTERN|TAG|FILE")]
     pub(crate) scenarios: Vec<String>,
     #[command(flatten)]
     pub(crate) measure: MeasureArgs,
@@ -115,6 +115,9 @@ pub(crate) struct ServeArgs {
 pub(crate) enum ScenarioCommand {
     /// List the shipped scenarios
     List {
+        /// Only these: names, patterns with * and ?, or tags; then every combination of a matrix has its line
+        #[arg(value_name = "NAME|PATTERN|TAG")]
+        names: Vec<String>,
         /// Print as JSON
         #[arg(long)]
         json: bool,

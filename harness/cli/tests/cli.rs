@@ -68,6 +68,7 @@ const ANYWHERE: &[Test] = &[
     ("a_machine_without_the_algorithm_is_told_so", cross::a_machine_without_the_algorithm_is_told_so),
     ("every_help_names_the_exit_codes", questions::every_help_names_the_exit_codes),
     ("scenarios_are_listed_shown_and_checked", questions::scenarios_are_listed_shown_and_checked),
+    ("files_that_are_many_are_explained", questions::files_that_are_many_are_explained),
     ("subjects_are_listed", questions::subjects_are_listed),
     ("networks_are_shown", questions::networks_are_shown),
     ("the_machine_is_described", questions::the_machine_is_described),

@@ -68,7 +68,8 @@ fn calibrate_pair(
     let paths = if discovery(topology, provider).is_none() {
         Vec::from(calibrate(lab, topology, fetcher, provider)?)
     } else {
-        let each = [fetcher, provider].map(|host| calibrate_access(lab, topology, host));
+        let each = [[fetcher, provider], [provider, fetcher]];
+        let each = each.map(|[host, peer]| calibrate_access(lab, topology, host, peer));
         each.into_iter().collect::<Result<Vec<_>, _>>()?.concat()
     };
     Ok(Calibration { paths, nats })

@@ -155,7 +155,7 @@ pub fn yardsticks(
     let prepared = programs.prepare(reference)?;
     let payload = Payload::stage(&PayloadSpec::Random { bytes }, scratch)?;
     let host = |name: &str| HostModel::new(name, None, Access::default());
-    let topology = Topology { routers: Vec::new(), hosts: HOSTS.map(host).into() };
+    let topology = Topology { routers: Vec::new(), hosts: HOSTS.map(host).into(), ..Topology::default() };
     let lab = Lab::up(&plan(&topology)?, 1)?;
     let setting = Setting { prepared, curl: programs.find("curl", None), payload, lab: &lab, scratch };
     let mut servers = Vec::new();

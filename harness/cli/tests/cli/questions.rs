@@ -25,9 +25,44 @@ pub(crate) fn scenarios_are_listed_shown_and_checked() {
     assert_eq!((&shown["provider"], &shown["fetcher"]), (&"alice".into(), &"bob".into()));
     assert_eq!(shown["hash"].as_str().unwrap().len(), 64);
     assert!(ground.longhaul(&["scenario", "show", "dsl"]).stdout.contains(shown["hash"].as_str().unwrap()));
+    let lossy = ["0.1%", "1%", "5%", "bursty"].map(|loss| format!("lossy[loss={loss}]"));
+    assert!(lossy.iter().all(|name| names.contains(&name.as_str())), "{names:?}");
+    assert!(table.contains("lossy × 4") && !table.contains(&lossy[0]), "{table}");
+    let some = ground.longhaul(&["scenario", "list", "lossy[*0.1%]", "dsl"]).stdout;
+    assert!(some.contains(&lossy[0]) && some.contains("DSL") && !some.contains(&lossy[1]), "{some}");
+    let all = ground.longhaul(&["scenario", "show", "lossy", "--json"]).json();
+    let shown: Vec<&str> = all.as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect();
+    assert_eq!(shown, lossy);
+    let one = ground.longhaul(&["scenario", "show", &lossy[1], "--json"]).json();
+    assert_eq!((&one["family"], &one["extends"][0]), (&"lossy".into(), &"lossy-1pct".into()));
     let checked = ground.longhaul(&["scenario", "check", ground.file("my.toml", &scenario("my"))]);
     assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""), "{checked:?}");
     assert!(checked.stdout.starts_with("my.toml: ok. "), "{checked:?}");
+}
+
+/// What a file extends, and its combinations, are in words; a file and a combination of it are names like others.
+pub(crate) fn files_that_are_many_are_explained() {
+    let ground = Ground::new();
+    ground.file("my.toml", &scenario("my"));
+    let text = "name = \"mine\"\nextend = \"my.toml\"\n[matrix]\ndelay = [\"3ms\", \"4ms\"]\n";
+    let file = ground.file("mine.toml", text);
+    let checked = ground.longhaul(&["scenario", "check", file]);
+    assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""), "{checked:?}");
+    for words in
+        ["mine.toml: ok. Extends my.toml. A matrix of 2 scenarios:", "mine[delay=3ms]: bob fetches", "4 ms of delay"]
+    {
+        assert!(checked.stdout.contains(words), "{words}: {}", checked.stdout);
+    }
+    let one = ground.longhaul(&["lab", "show", "mine.toml[delay=4ms]"]);
+    assert!(one.code == Some(0) && one.stdout.contains("4 ms"), "{one:?}");
+    ground.longhaul(&["lab", "show", file]).refused(2, &["`mine.toml` is 2 scenarios", "mine[delay=3ms]"]);
+    ground.longhaul(&["lab", "show", "lossy"]).refused(2, &["`lossy` is 4 scenarios", "lossy[loss=0.1%]"]);
+    ground.longhaul(&["lab", "show", "lossy[loss=2%]"]).refused(2, &["`lossy[loss=2%]`"]);
+    let swarm = scenario("swarm").replace("name = \"bob\"", "name = \"bob\"\ncount = 2");
+    let swarm = ground.file("swarm.toml", &swarm);
+    let checked = ground.longhaul(&["scenario", "check", swarm]);
+    assert!(checked.code == Some(0) && checked.stderr.contains("1 provider and 2 fetchers"), "{checked:?}");
+    ground.longhaul(&["run", swarm]).refused(2, &["`swarm` has 1 provider and 2 fetchers", "runs one of each"]);
 }
 
 pub(crate) fn subjects_are_listed() {
