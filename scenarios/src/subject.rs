@@ -3,6 +3,7 @@
 use crate::error::{FileError, parse};
 use longhaul_record::Role;
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -95,9 +96,9 @@ pub(crate) const PLACEHOLDERS: [&str; 7] =
 
 const SCHEMA: u32 = 1;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct SubjectFile {
+pub(crate) struct SubjectFile {
     schema: u32,
     name: String,
     #[serde(default)]
@@ -108,20 +109,20 @@ struct SubjectFile {
     build: Option<BuildFile>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct VersionFile {
     command: Vec<String>,
     capture: RegexFile,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RegexFile {
     regex: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RoleFile {
     command: Vec<String>,
@@ -133,13 +134,13 @@ struct RoleFile {
     capture: BTreeMap<MilestoneFile, CaptureFile>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ReadyFile {
     port: u16,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum MilestoneFile {
     Connected,
@@ -147,14 +148,14 @@ enum MilestoneFile {
     Done,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CaptureFile {
     json: String,
     unit: UnitFile,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 enum UnitFile {
     #[serde(rename = "s")]
     Seconds,
@@ -164,7 +165,7 @@ enum UnitFile {
     Microseconds,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct BuildFile {
     only_if: String,
