@@ -8,11 +8,12 @@ use longhaul_record::text;
 use netsim_topology::{
     Change, Cross, Event, HOST_MTU, LinkName, MIN_CROSS_PACKET, Opening, Topology, Traffic, opening, way,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
 
 /// One flow as it is written.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CrossFile {
     kind: Kind,
@@ -25,7 +26,7 @@ pub(crate) struct CrossFile {
     packet: Option<Bytes>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
     Tcp,

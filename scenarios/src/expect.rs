@@ -1,6 +1,8 @@
 //! `[expect]`: what makes a test of a measurement.
 
 use crate::quantity::Ppb;
+use crate::schema::text;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 use serde::de::{Deserializer, Error};
@@ -15,7 +17,7 @@ pub struct Expect {
 }
 
 /// The way from provider to fetcher.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExpectedPath {
     /// From one to the other.
@@ -24,7 +26,7 @@ pub enum ExpectedPath {
     Relayed,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ExpectFile {
     success: Option<AtLeast>,
@@ -34,6 +36,8 @@ pub(crate) struct ExpectFile {
 /// `">= 95%"`; a bare share means the same.
 #[derive(Debug, Clone, Copy)]
 struct AtLeast(Ppb);
+
+text!(AtLeast, "AtLeast", "At least this share, for example \">= 95%\"", r"^(>= *)?[0-9.]+ *(%|ppm)$");
 
 impl<'de> Deserialize<'de> for AtLeast {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<AtLeast, D::Error> {

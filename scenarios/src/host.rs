@@ -6,9 +6,10 @@ use crate::link::LinkChoice;
 use crate::region::Atlas;
 use crate::roles::Groups;
 use netsim_topology::{Host, Interface};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HostFile {
     name: String,
@@ -21,7 +22,7 @@ pub(crate) struct HostFile {
 }
 
 /// One of a host's interfaces; the file has them in order of preference.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct InterfaceFile {
     name: String,

@@ -10,6 +10,7 @@
 //! **Invariant:** pure. Files are handed in as text; the programs and places they name are looked up elsewhere.
 
 mod cross;
+mod draft;
 mod drawing;
 mod error;
 mod expect;
@@ -25,11 +26,13 @@ mod quantity;
 mod region;
 mod roles;
 mod scenario;
+mod schema;
 mod shipped;
 mod subject;
 mod timeline;
 mod words;
 
+pub use draft::Draft;
 pub use error::FileError;
 pub use expect::{Expect, ExpectedPath};
 pub use files::Read;
@@ -37,6 +40,7 @@ pub use patchbay::{Imported, from_patchbay};
 pub use payload::Payload;
 pub use roles::Roles;
 pub use scenario::{Head, Scenario};
+pub use schema::{scenario_schema, subject_schema};
 pub use shipped::{subjects, suite};
 pub use subject::{
     Amount, Build, Capture, FanIn, Milestone, Program, Ready, Source, Stop, StopSignal, Subject, Values, VersionSpec,

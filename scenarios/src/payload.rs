@@ -2,6 +2,7 @@
 
 use crate::error::FileError;
 use crate::quantity::Bytes;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// What is sent.
@@ -24,7 +25,7 @@ pub enum Payload {
 /// Payloads are held in memory while they are sent and checked.
 const MAX_PAYLOAD_BYTES: u64 = 16 << 30;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PayloadFile {
     kind: PayloadKind,
@@ -33,7 +34,7 @@ pub(crate) struct PayloadFile {
     limit: Option<Bytes>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum PayloadKind {
     Random,

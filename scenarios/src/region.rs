@@ -6,11 +6,12 @@ use crate::link::COALESCE_NS;
 use crate::quantity::Nanos;
 use netsim_fabric::LinkConfig;
 use netsim_topology::{Access, REGIONS, Topology, Transit, region_delay_ns};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// A region of the file's own, or other delays of a shipped one.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RegionFile {
     name: String,

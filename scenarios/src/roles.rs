@@ -2,8 +2,10 @@
 
 use crate::error::FileError;
 use crate::files::Files;
+use crate::schema::any_of;
 use crate::timeline::unknown;
 use netsim_topology::Topology;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +24,7 @@ pub struct Roles {
     pub relay: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RolesFile {
     provider: Names,
@@ -34,6 +36,8 @@ pub(crate) struct RolesFile {
 /// One name, or several.
 #[derive(Debug)]
 pub(crate) struct Names(Vec<String>);
+
+any_of!(Names, "Names", "A host's name, or several", [String, Vec<String>]);
 
 impl<'de> Deserialize<'de> for Names {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Names, D::Error> {

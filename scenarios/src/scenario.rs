@@ -15,7 +15,10 @@ use crate::region::{Atlas, RegionFile};
 use crate::roles::{Groups, Roles, RolesFile};
 use crate::timeline::{self, AtFile};
 use netsim_topology::{Cross, Event, Router, Topology, plan};
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A scenario in its resolved form.
@@ -68,36 +71,52 @@ impl Head {
 const SCHEMA: u32 = 1;
 /// The longest name of a combination, in bytes.
 const MAX_EXPANDED: usize = 200;
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ScenarioFile {
+pub(crate) struct ScenarioFile {
+    /// The version of this format: 1.
     schema: u32,
+    /// What it is called: a-z, 0-9, `-`, `.` and `/`.
     name: String,
+    /// The scenario it is, but for what this file says: a shipped one, or a file beside this one.
     extend: Option<String>,
+    /// One line for lists.
     #[serde(default)]
     summary: String,
+    /// What it can be asked for by, beside its name.
     #[serde(default)]
     tags: Vec<String>,
+    /// Regions of the file's own, or other delays of shipped ones.
     #[serde(default)]
     region: Vec<RegionFile>,
+    /// Routers, each with what hangs behind it.
     #[serde(default)]
     router: Vec<RouterFile>,
+    /// The machines that programs run on.
     #[serde(default)]
     host: Vec<HostFile>,
+    /// What is sent.
     payload: PayloadFile,
+    /// Which hosts do what.
     roles: RolesFile,
+    /// What happens to the network during the transfer.
     #[serde(default)]
     at: Vec<AtFile>,
+    /// Flows beside the transfer.
     #[serde(default)]
     cross: Vec<CrossFile>,
+    /// How often, and for how long at most.
     #[serde(default)]
     measure: MeasureFile,
+    /// What makes a test of it.
     #[serde(default)]
     expect: ExpectFile,
+    /// Lists of values; each combination is a scenario.
+    #[schemars(with = "Option<BTreeMap<String, Value>>")]
     matrix: Option<toml::Table>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RouterFile {
     name: String,
@@ -113,7 +132,7 @@ struct RouterFile {
     uplink: LinkChoice,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct MeasureFile {
     repeat: Option<u32>,

@@ -11,6 +11,7 @@ pub use placeholder::Values;
 use program::ProgramFile;
 pub use program::{Program, Ready, Stop, StopSignal};
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -46,7 +47,7 @@ pub struct Subject {
 }
 
 /// How many providers one fetcher uses where a scenario has several.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FanIn {
     /// One: the fetchers take turns.
@@ -77,9 +78,9 @@ pub struct Build {
 
 const SCHEMA: u32 = 1;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct SubjectFile {
+pub(crate) struct SubjectFile {
     schema: u32,
     name: String,
     #[serde(default)]
@@ -98,20 +99,20 @@ struct SubjectFile {
     build: Option<BuildFile>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct VersionFile {
     command: Vec<String>,
     capture: RegexFile,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RegexFile {
     regex: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct BuildFile {
     only_if: String,

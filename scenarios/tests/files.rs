@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use longhaul_scenarios::{Scenario, Subject, subjects, suite};
+use longhaul_scenarios::{Scenario, suite};
 use netsim_fabric::{Collision, Hairpin, NatConfig};
 use netsim_topology::{Gateway, Ipv6, LINK_PRESETS, Lan, NAT_PRESETS, nat_preset};
 use std::num::NonZeroU16;

@@ -3,6 +3,7 @@
 use crate::args::{ScenarioCommand, SubjectCommand};
 use crate::catalog;
 use crate::error::CliError;
+use crate::new;
 use crate::output;
 use crate::run::programs;
 use crate::table;
@@ -11,11 +12,16 @@ use longhaul_scenarios::{Roles, Scenario};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// `longhaul scenario list|show|check`.
+/// `longhaul scenario list|show|check|new|schema`.
 pub(crate) fn scenario(command: &ScenarioCommand) -> Result<Exit, CliError> {
     match command {
         ScenarioCommand::List { names, json } => list_scenarios(names, *json),
         ScenarioCommand::Show { scenario, json } => show_scenarios(scenario, *json),
+        ScenarioCommand::New(args) => new::command(args),
+        ScenarioCommand::Schema => {
+            output::line(longhaul_scenarios::scenario_schema().trim_end())?;
+            Ok(Exit::Pass)
+        }
         ScenarioCommand::Check { files } => {
             for file in files {
                 check_file(file)?;
@@ -126,9 +132,12 @@ fn show_scenario(scenario: &Scenario, as_json: bool) -> Result<(), CliError> {
     output::line(format!("hash {}", scenario.hash()))
 }
 
-/// `longhaul subject list`.
+/// `longhaul subject list|schema`.
 pub(crate) fn subject(command: &SubjectCommand) -> Result<Exit, CliError> {
-    let SubjectCommand::List { json: as_json } = command;
+    let SubjectCommand::List { json: as_json } = command else {
+        output::line(longhaul_scenarios::subject_schema().trim_end())?;
+        return Ok(Exit::Pass);
+    };
     let programs = programs();
     let mut entries = Vec::new();
     for subject in catalog::subjects()? {

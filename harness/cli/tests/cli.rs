@@ -69,6 +69,8 @@ const ANYWHERE: &[Test] = &[
     ("every_help_names_the_exit_codes", questions::every_help_names_the_exit_codes),
     ("scenarios_are_listed_shown_and_checked", questions::scenarios_are_listed_shown_and_checked),
     ("files_that_are_many_are_explained", questions::files_that_are_many_are_explained),
+    ("a_new_scenario_is_a_good_one", questions::a_new_scenario_is_a_good_one),
+    ("schemas_are_printed", questions::schemas_are_printed),
     ("subjects_are_listed", questions::subjects_are_listed),
     ("networks_are_shown", questions::networks_are_shown),
     ("the_machine_is_described", questions::the_machine_is_described),

@@ -243,7 +243,8 @@ fn hosts_switch_and_move() {
         up: true,
     };
     let phone = Host { name: "phone".into(), interfaces: vec![interface("wifi"), interface("mobile")] };
-    let topology = Topology { routers: vec![], hosts: vec![phone, host("b", None, LinkConfig::default())] };
+    let hosts = vec![phone, host("b", None, LinkConfig::default())];
+    let topology = Topology { hosts, ..Topology::default() };
     let plan = plan(&topology).unwrap();
     let lab = Lab::up_with(&plan, 1, ENGINES).unwrap();
     let b = lab.host("b").unwrap().udp().unwrap();

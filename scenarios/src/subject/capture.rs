@@ -3,6 +3,7 @@
 use crate::error::{FileError, nearest};
 use longhaul_record::Role;
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -141,7 +142,7 @@ impl Source {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CaptureFile {
     json: Option<String>,
@@ -151,7 +152,7 @@ pub(super) struct CaptureFile {
     unit: Option<Unit>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 enum Unit {
     #[serde(rename = "s")]
     Seconds,

@@ -6,6 +6,7 @@ use crate::error::FileError;
 use crate::quantity::Nanos;
 use longhaul_record::Role;
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -59,7 +60,7 @@ pub struct Stop {
 }
 
 /// What a program is asked to end with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 pub enum StopSignal {
     /// SIGTERM.
     #[default]
@@ -82,7 +83,7 @@ impl Default for Stop {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProgramFile {
     command: Vec<String>,
@@ -100,7 +101,7 @@ pub(super) struct ProgramFile {
     pub(super) providers: Option<FanIn>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ReadyFile {
     port: Option<u16>,
@@ -108,7 +109,7 @@ struct ReadyFile {
     file: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct StopFile {
     #[serde(default)]

@@ -65,6 +65,37 @@ pub(crate) fn files_that_are_many_are_explained() {
     ground.longhaul(&["run", swarm]).refused(2, &["`swarm` has 1 provider and 2 fetchers", "runs one of each"]);
 }
 
+pub(crate) fn a_new_scenario_is_a_good_one() {
+    let ground = Ground::new();
+    let made = ground.longhaul(&["scenario", "new"]);
+    assert!(made.code == Some(0) && made.stdout.starts_with("my-scenario.toml: bob fetches 16 MiB"), "{made:?}");
+    let written = fs::read_to_string(ground.path("my-scenario.toml")).unwrap();
+    assert_eq!(ground.longhaul(&["scenario", "check", "my-scenario.toml"]).code, Some(0), "{written}");
+    ground.longhaul(&["scenario", "new", "--size", "2MiB"]).refused(6, &["cannot write my-scenario.toml"]);
+    assert_eq!(fs::read_to_string(ground.path("my-scenario.toml")).unwrap(), written, "what was there stays");
+    let arguments =
+        ["scenario", "new", "--name", "mine", "--nat", "none", "--loss", "2%", "--link", "4g", "--out", "x.toml"];
+    let made = ground.longhaul(&arguments).stdout;
+    assert!(made.starts_with("x.toml: bob") && made.contains("2 % loss") && made.contains("Both are"), "{made}");
+    for (flag, value, expect) in [
+        ("--nat", "hmoe", &["--nat: unknown NAT preset \"hmoe\"", "did you mean \"home\"?"][..]),
+        ("--name", "My Own", &["--name: \"My Own\" is not a name"]),
+        ("--size", "5", &["--size: \"5\" has no unit"]),
+        ("--loss", "120%", &["--loss: \"120%\" is more than everything"]),
+    ] {
+        ground.longhaul(&["scenario", "new", flag, value, "--out", "y.toml"]).refused(2, expect);
+    }
+    assert!(!ground.path("y.toml").exists());
+}
+
+pub(crate) fn schemas_are_printed() {
+    for kind in ["scenario", "subject"] {
+        let printed = Ground::new().longhaul(&[kind, "schema"]).stdout;
+        let schema: serde_json::Value = serde_json::from_str(&printed).unwrap();
+        assert_eq!(schema["title"], format!("A longhaul {kind}"));
+    }
+}
+
 pub(crate) fn subjects_are_listed() {
     let listed = Ground::new().longhaul(&["subject", "list", "--json"]).json();
     let entries = listed.as_array().unwrap();
