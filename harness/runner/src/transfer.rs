@@ -256,7 +256,6 @@ impl<'a> Setting<'a> {
             if let Err(failure) = self.wait_until_ready(running)? {
                 return Ok(Err(failure));
             }
-            // It may go on talking; nothing it says can change the transfer.
             running.process.stop_listening();
         }
         Ok(Ok(()))

@@ -76,6 +76,10 @@ impl<'a> Listener<'a> {
     }
 
     fn hear_event(&mut self, text: &str, arrived_s: f64) -> Result<(), Failure> {
+        // It may go on talking; nothing it says now can change the transfer.
+        if self.ready {
+            return Ok(());
+        }
         let event = Event::parse(text)
             .map_err(|error| Failure::subject(format!("{} broke the subject protocol: {error}", self.whose)))?;
         let t = event.t().unwrap_or(arrived_s);
