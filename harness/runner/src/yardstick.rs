@@ -234,12 +234,15 @@ impl Setting<'_> {
         let listen = format!("{}:0", address(host));
         let process = self.start(host, &["longhaul-transfer", mode, option, &value, "--listen", &listen])?;
         let failed = |reason: String| YardstickError::Failed { case, reason };
-        let Ok(Line::Text { text, .. }) = process.next_line(TIMEOUT) else {
-            return Err(failed(format!("the provider is not ready: {}", process.stderr_tail(Duration::ZERO))));
-        };
-        match Event::parse(&text) {
-            Ok(Event::Ready { ticket: Some(ticket), .. }) => Ok(Ok(Server { process, ticket })),
-            _ => Err(failed(format!("the provider said {text:?}"))),
+        loop {
+            let Ok(Line::Text { text, .. }) = process.next_line(TIMEOUT) else {
+                return Err(failed(format!("the provider is not ready: {}", process.stderr_tail(Duration::ZERO))));
+            };
+            match Event::parse(&text) {
+                Ok(Event::Ready { ticket: Some(ticket), .. }) => return Ok(Ok(Server { process, ticket })),
+                Ok(Event::Importing { .. } | Event::Imported { .. }) => {}
+                _ => return Err(failed(format!("the provider said {text:?}"))),
+            }
         }
     }
 

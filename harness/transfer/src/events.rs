@@ -47,6 +47,20 @@ impl<W: Write> Emitter<W> {
         self.clock
     }
 
+    /// Reports `bytes` of `of` imported bytes unless the last report is younger than [`PROGRESS_INTERVAL`].
+    pub fn importing(&mut self, bytes: u64, of: u64) -> Result<(), EmitError> {
+        match self.due() {
+            Some(t) => self.write(&Event::Importing { t: Some(t), bytes, of }),
+            None => Ok(()),
+        }
+    }
+
+    /// The payload is imported, which took `time`.
+    pub fn imported(&mut self, bytes: u64, time: Duration) -> Result<(), EmitError> {
+        let t = self.now();
+        self.write(&Event::Imported { t, bytes, seconds: crate::clock::seconds(time) })
+    }
+
     /// The provider can be fetched from.
     pub fn ready(&mut self, ticket: Option<String>, import: Option<Duration>) -> Result<(), EmitError> {
         let t = self.now();
@@ -73,12 +87,23 @@ impl<W: Write> Emitter<W> {
 
     /// Reports `bytes` unless the last report is younger than [`PROGRESS_INTERVAL`].
     pub fn progress(&mut self, bytes: u64) -> Result<(), EmitError> {
-        let now = self.clock.elapsed();
-        if now < self.next_progress {
-            return Ok(());
+        match self.due() {
+            Some(t) => self.write(&Event::Progress { t: Some(t), bytes }),
+            None => Ok(()),
         }
-        self.next_progress = now + PROGRESS_INTERVAL;
-        self.write(&Event::Progress { t: Some(crate::clock::seconds(now)), bytes })
+    }
+
+    /// So many bytes of the payload are there from an earlier fetch.
+    pub fn resumed(&mut self, bytes: u64) -> Result<(), EmitError> {
+        let t = self.now();
+        self.write(&Event::Resumed { t, bytes })
+    }
+
+    /// One of several providers has failed, or lied; the rest go on.
+    pub fn dropped(&mut self, remote: std::net::SocketAddr, reason: &str) -> Result<(), EmitError> {
+        let t = self.now();
+        let reason = truncate(reason, MAX_MESSAGE_BYTES).to_owned();
+        self.write(&Event::Dropped { t, remote: remote.to_string(), reason })
     }
 
     /// Everything is verified and written.
@@ -92,6 +117,16 @@ impl<W: Write> Emitter<W> {
         let t = self.now();
         let message = truncate(message, MAX_MESSAGE_BYTES).to_owned();
         self.write(&Event::Error { t, message })
+    }
+
+    /// The time, if a report of progress is due.
+    fn due(&mut self) -> Option<f64> {
+        let now = self.clock.elapsed();
+        if now < self.next_progress {
+            return None;
+        }
+        self.next_progress = now + PROGRESS_INTERVAL;
+        Some(crate::clock::seconds(now))
     }
 
     fn now(&self) -> Option<f64> {
@@ -120,7 +155,8 @@ mod tests {
     fn progress_is_bounded_however_often_it_is_reported() {
         let mut out = Vec::new();
         let mut emitter = Emitter::new(Clock::start(), &mut out);
-        for bytes in 0..100_000 {
+        for bytes in 0..50_000 {
+            emitter.importing(bytes, 50_000).unwrap();
             emitter.progress(bytes).unwrap();
         }
         let allowed = 1 + emitter.clock().elapsed().as_millis() / PROGRESS_INTERVAL.as_millis();

@@ -2,22 +2,24 @@
 //!
 //! A provider needs it to read, both sides need it to say which file an error is about.
 
+use std::io;
 use std::ops::Range;
 
-use crate::manifest::{EntryKind, Manifest};
+use crate::manifest::Manifest;
 
 /// The files of a blob, in order. Empty files have no place in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
+    manifest: Manifest,
     manifest_bytes: u64,
-    files: Vec<Span>,
+    spans: Vec<Span>,
 }
 
 /// One file's place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// Path below the root; for the blob of a single file, its name.
-    pub path: Box<str>,
+    /// The file's index among the manifest's entries.
+    pub entry: usize,
     /// Where the file begins in the blob.
     pub start: u64,
     /// Length in bytes, at least 1.
@@ -31,7 +33,7 @@ pub enum Place {
     Manifest,
     /// A file.
     File {
-        /// Index among [`Layout::files`].
+        /// Index among [`Layout::spans`].
         index: usize,
         /// Offset within the file.
         offset: u64,
@@ -41,28 +43,37 @@ pub enum Place {
 }
 
 impl Layout {
-    /// The layout of a single file's blob.
+    /// The layout of a single file's blob. The name only serves to speak of it.
     pub fn of_file(name: &str, bytes: u64) -> Layout {
-        let span = Span { path: name.into(), start: 0, bytes };
-        Layout { manifest_bytes: 0, files: if bytes > 0 { vec![span] } else { Vec::new() } }
+        Layout::of_tree(Manifest::of_one_file(name, bytes), 0)
     }
 
     /// The layout of a tree's blob, whose manifest has `manifest_bytes` bytes with its header.
-    pub fn of_tree(manifest: &Manifest, manifest_bytes: u64) -> Layout {
+    pub fn of_tree(manifest: Manifest, manifest_bytes: u64) -> Layout {
         let mut start = manifest_bytes;
-        let mut files = Vec::new();
-        for entry in manifest.entries() {
-            if let EntryKind::File { bytes: bytes @ 1.. } = entry.kind {
-                files.push(Span { path: entry.path.clone(), start, bytes });
+        let mut spans = Vec::new();
+        for (index, entry) in manifest.entries().iter().enumerate() {
+            if let bytes @ 1.. = entry.content_bytes() {
+                spans.push(Span { entry: index, start, bytes });
                 start += bytes;
             }
         }
-        Layout { manifest_bytes, files }
+        Layout { manifest, manifest_bytes, spans }
     }
 
-    /// The files in order.
-    pub fn files(&self) -> &[Span] {
-        &self.files
+    /// Everything in the tree.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The places of all files that have one, in order.
+    pub fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+
+    /// The path of a file below the root; for the blob of a single file, its name.
+    pub fn path(&self, span: Span) -> &str {
+        &self.manifest.entries()[span.entry].path
     }
 
     /// Length of the manifest in bytes, with its header; 0 for a single file.
@@ -75,13 +86,45 @@ impl Layout {
         if offset < self.manifest_bytes {
             return Place::Manifest;
         }
-        let after = self.files.partition_point(|span| span.start <= offset);
-        match after.checked_sub(1).map(|index| (index, &self.files[index])) {
+        let after = self.spans.partition_point(|span| span.start <= offset);
+        match after.checked_sub(1).map(|index| (index, self.spans[index])) {
             Some((index, span)) if offset - span.start < span.bytes => {
                 Place::File { index, offset: offset - span.start }
             }
             _ => Place::End,
         }
+    }
+
+    /// Fills `buffer` with the blob's bytes at `offset`, out of the manifest and of files: `file` is given a file's index
+    /// among [`Layout::spans`], an offset within it, and what to fill.
+    pub fn read<E: From<io::Error>>(
+        &self,
+        mut offset: u64,
+        mut buffer: &mut [u8],
+        manifest: &[u8],
+        mut file: impl FnMut(usize, u64, &mut [u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while !buffer.is_empty() {
+            let (bytes, rest) = match self.locate(offset) {
+                Place::Manifest => {
+                    let manifest = &manifest[offset as usize..];
+                    let (part, rest) = buffer.split_at_mut(manifest.len().min(buffer.len()));
+                    part.copy_from_slice(&manifest[..part.len()]);
+                    (part.len(), rest)
+                }
+                Place::File { index, offset: within } => {
+                    let left = self.spans[index].bytes - within;
+                    let length = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                    let (part, rest) = buffer.split_at_mut(length);
+                    file(index, within, part)?;
+                    (length, rest)
+                }
+                Place::End => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            };
+            offset += bytes as u64;
+            buffer = rest;
+        }
+        Ok(())
     }
 
     /// Names what a range of the blob holds: `a/b bytes 0..10 and c bytes 0..6`, the first files only.
@@ -94,9 +137,9 @@ impl Layout {
                 Place::Manifest => ("the manifest".to_owned(), self.manifest_bytes),
                 Place::End => break,
                 Place::File { index, offset: from } => {
-                    let span = &self.files[index];
+                    let span = self.spans[index];
                     let end = (span.start + span.bytes).min(range.end);
-                    (format!("{} bytes {from}..{}", span.path, end - span.start), end)
+                    (format!("{} bytes {from}..{}", self.path(span), end - span.start), end)
                 }
             };
             parts.push(text);
@@ -112,12 +155,12 @@ impl Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::Entry;
+    use crate::manifest::{Entry, EntryKind};
 
     fn tree() -> Layout {
-        let file = |path: &str, bytes| Entry { path: path.into(), kind: EntryKind::File { bytes } };
+        let file = |path: &str, bytes| Entry { path: path.into(), kind: EntryKind::File { bytes, mode: 0o644 } };
         let files = ["a", "b", "c", "d", "e"].map(|path| file(path, if path == "b" { 0 } else { 10 }));
-        Layout::of_tree(&Manifest::new(files.to_vec()).unwrap(), 100)
+        Layout::of_tree(Manifest::new(files.to_vec()).unwrap(), 100)
     }
 
     #[test]

@@ -4,21 +4,28 @@
 //! and one line on standard error say why), 2 wrong usage.
 
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use longhaul_record::text;
+use longhaul_transfer::backup::{self, BackupTicket, Secret};
 use longhaul_transfer::clock::Clock;
 use longhaul_transfer::events::{EmitError, Emitter};
-use longhaul_transfer::fetch::{self, FetchError};
+use longhaul_transfer::fetch::{self, FetchError, Order, Source};
+use longhaul_transfer::gate::{End, Gate};
 use longhaul_transfer::http::{HttpError, HttpServer};
+use longhaul_transfer::keys::KeyError;
 use longhaul_transfer::payload::{ImportError, Payload, Symlinks};
 use longhaul_transfer::provide::{self, Service};
 use longhaul_transfer::quic::{self, EndpointError, Tuning};
+use longhaul_transfer::rendezvous::{self, RendezvousError};
 use longhaul_transfer::ticket::{Kind, MAX_BLOB_BYTES, PeerKey, Ticket};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A verified transfer over QUIC, the reference subject of longhaul, and its yardsticks.
@@ -35,6 +42,12 @@ enum Command {
     Provide(ProvideArgs),
     /// Fetch what a ticket names, verified
     Fetch(FetchArgs),
+    /// Show a one-time ticket for a file or directory, and serve it to the one device that has the ticket
+    BackupSend(BackupSendArgs),
+    /// Fetch what a one-time ticket names
+    BackupReceive(BackupReceiveArgs),
+    /// Introduce providers and fetchers behind NATs to each other, and relay between them, until stopped
+    Rendezvous(RendezvousArgs),
     /// Serve the files below a directory over plain HTTP/1.1 until stopped
     Http(HttpArgs),
     /// Serve bytes from memory: what QUIC alone can do
@@ -49,13 +62,50 @@ struct ProvideArgs {
     #[arg(long, value_name = "PATH")]
     payload: PathBuf,
     /// What to do about symbolic links in a directory
-    #[arg(long, value_enum, default_value_t = Symlinks::Refuse)]
+    #[arg(long, value_enum, default_value_t = Symlinks::Keep)]
     symlinks: Symlinks,
     /// Send bytes without checking them first, to test fetchers
     #[arg(long, hide = true)]
     unchecked: bool,
     #[command(flatten)]
     serve: ServeArgs,
+}
+
+#[derive(Debug, Args)]
+struct BackupSendArgs {
+    /// The file or directory to send
+    path: PathBuf,
+    /// What to do about symbolic links in a directory
+    #[arg(long, value_enum, default_value_t = Symlinks::Keep)]
+    symlinks: Symlinks,
+    /// The UDP address to listen on, and the only one in the ticket, instead of all of this machine's
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
+    #[command(flatten)]
+    tuning: Tuning,
+}
+
+#[derive(Debug, Args)]
+struct BackupReceiveArgs {
+    /// What the sending device shows
+    ticket: BackupTicket,
+    /// Where the received file or directory shall be
+    out: PathBuf,
+    /// Go on where an interrupted receipt with this option stopped, and keep what is needed to go on again
+    #[arg(long)]
+    resume: bool,
+    #[command(flatten)]
+    tuning: Tuning,
+}
+
+#[derive(Debug, Args)]
+struct RendezvousArgs {
+    /// The UDP address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: SocketAddr,
+    /// Also stop when standard input ends, so as not to outlive a parent
+    #[arg(long)]
+    until_stdin_closes: bool,
 }
 
 #[derive(Debug, Args)]
@@ -97,18 +147,21 @@ struct FetchArgs {
     /// Where the fetched file or directory shall be; it must not exist, or be an empty directory for a tree
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
+    /// A provider's address; without a port, its ticket's. Several providers of one payload can be named
+    #[arg(long, value_name = "ADDR[:PORT]", required = true)]
+    from: Vec<Remote>,
+    /// The ticket from the provider's `ready` event; one for each provider, in the same order
+    #[arg(long, required = true)]
+    ticket: Vec<Ticket>,
+    /// Go on where an interrupted fetch with this option stopped, and keep what is needed to go on again
+    #[arg(long)]
+    resume: bool,
     #[command(flatten)]
-    from: FromArgs,
+    tuning: Tuning,
 }
 
 #[derive(Debug, Args)]
 struct RawFetchArgs {
-    #[command(flatten)]
-    from: FromArgs,
-}
-
-#[derive(Debug, Args)]
-struct FromArgs {
     /// The provider's address; without a port, the ticket's
     #[arg(long, value_name = "ADDR[:PORT]")]
     from: Remote,
@@ -143,6 +196,21 @@ impl Remote {
     }
 }
 
+impl FetchArgs {
+    fn sources(&self) -> Result<Vec<Source>, CommandError> {
+        let (addresses, tickets) = (self.from.len(), self.ticket.len());
+        if addresses != tickets || addresses > fetch::MAX_PROVIDERS {
+            return Err(CommandError::Sources { addresses, tickets });
+        }
+        let source = |(from, ticket): (&Remote, &Ticket)| Source {
+            addresses: vec![from.resolve(ticket)],
+            ticket: *ticket,
+            identity: None,
+        };
+        Ok(self.from.iter().zip(&self.ticket).map(source).collect())
+    }
+}
+
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 enum CommandError {
@@ -150,6 +218,8 @@ enum CommandError {
     Import(#[from] ImportError),
     #[error("cannot serve")]
     Listen(#[from] EndpointError),
+    #[error("cannot serve")]
+    Rendezvous(#[from] RendezvousError),
     #[error("cannot serve")]
     Http(#[from] HttpError),
     #[error(transparent)]
@@ -162,6 +232,22 @@ enum CommandError {
         #[source]
         source: std::io::Error,
     },
+    #[error(
+        "{addresses} addresses and {tickets} tickets; each --from needs a --ticket, and there may be up to {}",
+        fetch::MAX_PROVIDERS
+    )]
+    Sources { addresses: usize, tickets: usize },
+    #[error("cannot make a secret")]
+    Key(#[from] KeyError),
+    #[error("this machine has no address that another device could reach; name one with --listen")]
+    NoAddress,
+    #[error("the receiver went away before it had everything; its ticket is used up, send again with a new one")]
+    Broken(#[source] quinn::ConnectionError),
+    #[error(
+        "{} connections without the right secret; the ticket is void, send again with a new one",
+        longhaul_transfer::gate::MAX_WRONG
+    )]
+    Besieged,
     #[error("interrupted")]
     Interrupted,
 }
@@ -194,9 +280,7 @@ fn run(command: Command, events: &mut Events) -> Result<(), CommandError> {
     match command {
         Command::Provide(args) => {
             let socket = quic::bind(args.serve.listen)?;
-            let before = events.clock().elapsed();
-            let payload = Payload::import(&args.payload, args.symlinks)?;
-            let import = events.clock().elapsed() - before;
+            let (payload, import) = import(&args.payload, args.symlinks, events)?;
             let (kind, size, hash) = (payload.kind(), payload.outboard().size(), payload.outboard().hash());
             let service = Service::Blob { payload, check: !args.unchecked };
             let ticket = |key, port| Ticket { kind, size, hash, key, port };
@@ -208,6 +292,19 @@ fn run(command: Command, events: &mut Events) -> Result<(), CommandError> {
             let ticket = |key, port| Ticket { kind: Kind::Raw, size: args.bytes, hash, key, port };
             runtime.block_on(serve(&args.serve, socket, Service::Raw, ticket, None, events))
         }
+        Command::BackupSend(args) => backup_send(&runtime, args, events),
+        Command::BackupReceive(BackupReceiveArgs { ticket, out, resume, tuning }) => {
+            let identity = Some(ticket.secret.receiver()?);
+            let source = Source { addresses: ticket.sockets(), ticket: ticket.ticket, identity };
+            let order = Order { sources: &[source], out: &out, resume, tuning: &tuning };
+            runtime.block_on(or_interrupted(fetch::fetch(order, events)))
+        }
+        Command::Rendezvous(args) => runtime.block_on(async {
+            let stop = stop_signal(args.until_stdin_closes)?;
+            let (socket, clock) = (quic::bind(args.listen)?, events.clock());
+            let ready = |address: SocketAddr| events.ready(Some(address.to_string()), None);
+            Ok(rendezvous::serve(socket, clock, ready, stop).await??)
+        }),
         Command::Http(args) => runtime.block_on(async {
             let stop = stop_signal(args.until_stdin_closes)?;
             let server = HttpServer::bind(&args.root, args.listen).await?;
@@ -215,15 +312,76 @@ fn run(command: Command, events: &mut Events) -> Result<(), CommandError> {
             server.serve(stop).await;
             Ok(())
         }),
-        Command::Fetch(FetchArgs { out, from: FromArgs { from, ticket, tuning } }) => {
-            let remote = from.resolve(&ticket);
-            runtime.block_on(or_interrupted(fetch::fetch(remote, &ticket, &out, &tuning, events)))
+        Command::Fetch(args) => {
+            let sources = args.sources()?;
+            let FetchArgs { out, resume, tuning, .. } = args;
+            let order = Order { sources: &sources, out: &out, resume, tuning: &tuning };
+            runtime.block_on(or_interrupted(fetch::fetch(order, events)))
         }
-        Command::RawFetch(RawFetchArgs { from: FromArgs { from, ticket, tuning } }) => {
+        Command::RawFetch(RawFetchArgs { from, ticket, tuning }) => {
             let remote = from.resolve(&ticket);
             runtime.block_on(or_interrupted(fetch::fetch_raw(remote, &ticket, &tuning, events)))
         }
     }
+}
+
+fn backup_send(runtime: &Runtime, args: BackupSendArgs, events: &mut Events) -> Result<(), CommandError> {
+    let everywhere = || {
+        let wildcards = [(Ipv6Addr::UNSPECIFIED, 0).into(), (Ipv4Addr::UNSPECIFIED, 0).into()];
+        quic::bind(wildcards[0]).or_else(|_| quic::bind(wildcards[1]))
+    };
+    let socket = args.listen.map_or_else(everywhere, quic::bind)?;
+    let addresses = match args.listen {
+        Some(listen) if !listen.ip().is_unspecified() => vec![listen.ip()],
+        _ => backup::local_addresses(),
+    };
+    if addresses.is_empty() {
+        return Err(CommandError::NoAddress);
+    }
+    let (payload, import) = import(&args.path, args.symlinks, events)?;
+    let (kind, size, hash) = (payload.kind(), payload.outboard().size(), payload.outboard().hash());
+    let secret = Secret::fresh()?;
+    let receiver = secret.receiver()?.public();
+    runtime.block_on(async {
+        let stop = stop_signal(false)?;
+        let (endpoint, key) = quic::listen(socket, &args.tuning, Some(receiver))?;
+        let port = endpoint.local_addr().map_err(EndpointError::Socket)?.port();
+        let ticket = BackupTicket { ticket: Ticket { kind, size, hash, key, port }, secret, addresses };
+        // Standard output is for events; a user without a terminal still has the ticket there.
+        let _ = writeln!(std::io::stderr(), "{}", backup::instructions(&ticket));
+        events.ready(Some(ticket.to_string()), Some(import))?;
+        let gate = Arc::new(Gate::default());
+        let mut end = None;
+        let over = async {
+            tokio::select! {
+                how = gate.ended() => end = Some(how),
+                () = stop => {}
+            }
+        };
+        let service = Service::Blob { payload, check: true };
+        provide::serve(endpoint, service, Some(Arc::clone(&gate)), events.clock(), over).await;
+        match end {
+            Some(End::Served) => Ok(events.done(size)?),
+            Some(End::Broken(source)) => Err(CommandError::Broken(source)),
+            Some(End::Besieged) => Err(CommandError::Besieged),
+            None => Err(CommandError::Interrupted),
+        }
+    })
+}
+
+/// Imports a payload and reports it as it goes. Returns also how long it took.
+fn import(path: &Path, symlinks: Symlinks, events: &mut Events) -> Result<(Payload, Duration), CommandError> {
+    let begun = events.clock().elapsed();
+    let mut reported = Ok(());
+    let payload = Payload::import(path, symlinks, |bytes, of| {
+        if reported.is_ok() {
+            reported = events.importing(bytes, of);
+        }
+    })?;
+    reported?;
+    let time = events.clock().elapsed() - begun;
+    events.imported(payload.outboard().size(), time)?;
+    Ok((payload, time))
 }
 
 async fn serve(
@@ -231,14 +389,14 @@ async fn serve(
     socket: std::net::UdpSocket,
     service: Service,
     ticket: impl FnOnce(PeerKey, u16) -> Ticket,
-    import: Option<std::time::Duration>,
+    import: Option<Duration>,
     events: &mut Events,
 ) -> Result<(), CommandError> {
     let stop = stop_signal(args.until_stdin_closes)?;
-    let (endpoint, key) = quic::listen(socket, &args.tuning)?;
+    let (endpoint, key) = quic::listen(socket, &args.tuning, None)?;
     let port = endpoint.local_addr().map_err(EndpointError::Socket)?.port();
     events.ready(Some(ticket(key, port).to_string()), import)?;
-    provide::serve(endpoint, service, events.clock(), stop).await;
+    provide::serve(endpoint, service, None, events.clock(), stop).await;
     Ok(())
 }
 

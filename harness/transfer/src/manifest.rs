@@ -4,21 +4,26 @@
 //! The manifest is therefore verified by the same hash as the contents.
 //!
 //! ```text
-//! "LHM1"                       magic and version
+//! "LHM2"                       magic and version
 //! u64   length of what follows in bytes, little-endian like all integers here
 //! then for each entry:
-//!   u8    kind: 0 directory, 1 file
+//!   u8    kind: 0 directory, 1 file, 2 symbolic link
 //!   u16   length of the path in bytes
 //!   ...   path: UTF-8, relative, components joined by '/'
-//!   u64   size in bytes, for files only
+//!   u16   mode: the nine permission bits, for directories and files
+//!   u64   size in bytes, for files
+//!   u16   length of the target in bytes, for links
+//!   ...   target: UTF-8, relative, within the tree; for links
 //! ```
 //!
 //! There is one way to write a tree down. Entries ascend by their path components, each directory is listed before
 //! what it holds, and nothing is listed twice. A reader refuses everything else, so that no manifest can lead a writer
-//! out of its directory, through a file, or twice to one place. Further kinds (symbolic links) and fields (modes) need
-//! a new version.
+//! out of its directory, through a file or a link, or twice to one place. Which paths and targets are safe is said in
+//! [`paths`](crate::paths). Modes carry no set-user-ID, set-group-ID or sticky bit: what arrives gains no rights.
 
 use std::cmp::Ordering;
+
+use crate::paths;
 
 /// Bytes before the entries: magic and length.
 pub const HEADER_BYTES: usize = 12;
@@ -26,32 +31,39 @@ pub const HEADER_BYTES: usize = 12;
 /// The largest manifest in bytes, so that reading one takes bounded memory. Room for about 250,000 usual paths.
 pub const MAX_MANIFEST_BYTES: u64 = 16 << 20;
 
-/// The longest path in bytes. Linux itself takes 4,095.
-pub const MAX_PATH_BYTES: usize = 4000;
+/// The bits of a mode that travel: read, write and execute for owner, group and others.
+pub const MODE_BITS: u16 = 0o777;
 
-/// The longest path component in bytes (`NAME_MAX`).
-pub const MAX_COMPONENT_BYTES: usize = 255;
+const MAGIC: &[u8; 4] = b"LHM2";
 
-const MAGIC: &[u8; 4] = b"LHM1";
-
-/// One directory or file.
+/// One directory, file or link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Path below the tree's root, components joined by `/`.
     pub path: Box<str>,
-    /// Directory or file.
+    /// What it is.
     pub kind: EntryKind,
 }
 
 /// What an entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryKind {
     /// A directory; its contents follow as entries of their own.
-    Directory,
+    Directory {
+        /// Permission bits.
+        mode: u16,
+    },
     /// A file of this many bytes.
     File {
         /// Size in bytes.
         bytes: u64,
+        /// Permission bits.
+        mode: u16,
+    },
+    /// A symbolic link.
+    Link {
+        /// Where it leads, relative to the directory it lies in.
+        target: Box<str>,
     },
 }
 
@@ -94,6 +106,24 @@ pub enum ManifestError {
         path: String,
         /// What is wrong with it.
         reason: &'static str,
+    },
+    /// A link that no honest provider sends.
+    #[error("unsafe link {path:?} to {target:?} in the manifest: {reason}")]
+    UnsafeLink {
+        /// The link's path.
+        path: String,
+        /// Where it leads.
+        target: String,
+        /// What is wrong with that.
+        reason: &'static str,
+    },
+    /// A mode with more than permission bits.
+    #[error("{path:?} has the mode {mode:#o} in the manifest; only permission bits are allowed")]
+    Mode {
+        /// The path.
+        path: String,
+        /// Its mode.
+        mode: u16,
     },
     /// The same path twice.
     #[error("{path:?} is listed twice in the manifest")]
@@ -145,12 +175,16 @@ impl Manifest {
         let mut bytes = Vec::with_capacity(HEADER_BYTES + self.body_bytes() as usize);
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&self.body_bytes().to_le_bytes());
-        for entry in &self.entries {
-            bytes.push(u8::from(matches!(entry.kind, EntryKind::File { .. })));
-            bytes.extend_from_slice(&(entry.path.len() as u16).to_le_bytes());
-            bytes.extend_from_slice(entry.path.as_bytes());
-            if let EntryKind::File { bytes: size } = entry.kind {
-                bytes.extend_from_slice(&size.to_le_bytes());
+        for Entry { path, kind } in &self.entries {
+            bytes.push(kind.tag());
+            put_text(&mut bytes, path);
+            match kind {
+                EntryKind::Directory { mode } => bytes.extend_from_slice(&mode.to_le_bytes()),
+                EntryKind::File { bytes: size, mode } => {
+                    bytes.extend_from_slice(&mode.to_le_bytes());
+                    bytes.extend_from_slice(&size.to_le_bytes());
+                }
+                EntryKind::Link { target } => put_text(&mut bytes, target),
             }
         }
         bytes
@@ -175,16 +209,22 @@ impl Manifest {
         while !body.is_empty() {
             let entry = entries.len();
             let truncated = || ManifestError::Truncated { entry };
-            let [kind] = take(&mut body).ok_or_else(truncated)?;
-            let length = u16::from_le_bytes(take(&mut body).ok_or_else(truncated)?);
-            let path = body.split_off(..usize::from(length)).ok_or_else(truncated)?;
-            let path = std::str::from_utf8(path).map_err(|_| ManifestError::UnsafePath {
-                path: String::from_utf8_lossy(path).into_owned(),
-                reason: "it is not UTF-8",
-            })?;
-            let kind = match kind {
-                0 => EntryKind::Directory,
-                1 => EntryKind::File { bytes: u64::from_le_bytes(take(&mut body).ok_or_else(truncated)?) },
+            let [tag] = take(&mut body).ok_or_else(truncated)?;
+            let path = take_text(&mut body).ok_or_else(truncated)?;
+            let path = utf8(path).map_err(|path| ManifestError::UnsafePath { path, reason: NOT_UTF8 })?;
+            let mut mode = || take(&mut body).map(u16::from_le_bytes).ok_or_else(truncated);
+            let kind = match tag {
+                0 => EntryKind::Directory { mode: mode()? },
+                1 => {
+                    let mode = mode()?;
+                    EntryKind::File { bytes: take(&mut body).map(u64::from_le_bytes).ok_or_else(truncated)?, mode }
+                }
+                2 => {
+                    let target = take_text(&mut body).ok_or_else(truncated)?;
+                    let unsafe_link =
+                        |target| ManifestError::UnsafeLink { path: path.into(), target, reason: NOT_UTF8 };
+                    EntryKind::Link { target: utf8(target).map_err(unsafe_link)?.into() }
+                }
                 kind => return Err(ManifestError::Kind { entry, kind }),
             };
             entries.push(Entry { path: path.into(), kind });
@@ -193,12 +233,28 @@ impl Manifest {
         Ok(Manifest { entries })
     }
 
+    /// What a single file's blob would have for a manifest: its name only serves to speak of it, and is not checked.
+    pub(crate) fn of_one_file(name: &str, bytes: u64) -> Manifest {
+        Manifest { entries: vec![Entry { path: name.into(), kind: EntryKind::File { bytes, mode: 0o644 } }] }
+    }
+
     fn body_bytes(&self) -> u64 {
-        let entry_bytes = |entry: &Entry| match entry.kind {
-            EntryKind::Directory => 3 + entry.path.len() as u64,
-            EntryKind::File { .. } => 11 + entry.path.len() as u64,
+        let entry_bytes = |entry: &Entry| match &entry.kind {
+            EntryKind::Directory { .. } => 5 + entry.path.len(),
+            EntryKind::File { .. } => 13 + entry.path.len(),
+            EntryKind::Link { target } => 5 + entry.path.len() + target.len(),
         };
-        self.entries.iter().map(entry_bytes).sum()
+        self.entries.iter().map(|entry| entry_bytes(entry) as u64).sum()
+    }
+}
+
+impl EntryKind {
+    fn tag(&self) -> u8 {
+        match self {
+            EntryKind::Directory { .. } => 0,
+            EntryKind::File { .. } => 1,
+            EntryKind::Link { .. } => 2,
+        }
     }
 }
 
@@ -206,8 +262,8 @@ impl Entry {
     /// Bytes of contents that follow the manifest for this entry.
     pub fn content_bytes(&self) -> u64 {
         match self.kind {
-            EntryKind::Directory => 0,
-            EntryKind::File { bytes } => bytes,
+            EntryKind::File { bytes, .. } => bytes,
+            EntryKind::Directory { .. } | EntryKind::Link { .. } => 0,
         }
     }
 }
@@ -223,7 +279,7 @@ fn check(entries: &[Entry]) -> Result<(), ManifestError> {
     let mut previous: Option<&Entry> = None;
     for entry in entries {
         let path = &*entry.path;
-        check_path(path)?;
+        check_entry(entry)?;
         match previous.map(|previous| canonical_order(&previous.path, path)) {
             Some(Ordering::Equal) => return Err(ManifestError::Duplicate { path: path.into() }),
             Some(Ordering::Greater) => return Err(ManifestError::Order { path: path.into() }),
@@ -236,7 +292,7 @@ fn check(entries: &[Entry]) -> Result<(), ManifestError> {
                 return Err(ManifestError::Parent { path: path.into() });
             }
         }
-        if entry.kind == EntryKind::Directory {
+        if matches!(entry.kind, EntryKind::Directory { .. }) {
             open.push(path);
         }
         total = total.checked_add(entry.content_bytes()).ok_or(ManifestError::Total)?;
@@ -245,28 +301,39 @@ fn check(entries: &[Entry]) -> Result<(), ManifestError> {
     if total > crate::ticket::MAX_BLOB_BYTES { Err(ManifestError::Total) } else { Ok(()) }
 }
 
-/// Refuses every path that could mean another place than one below the root, on this system or on another.
-fn check_path(path: &str) -> Result<(), ManifestError> {
-    let reason = if path.is_empty() {
-        "it is empty"
-    } else if path.len() > MAX_PATH_BYTES {
-        "it is too long"
-    } else if path.starts_with('/') {
-        "it is absolute"
-    } else if path.contains('\0') {
-        "it contains a NUL byte"
-    } else if path.contains('\\') {
-        "it contains a backslash, which some systems take for a separator"
-    } else if path.split('/').any(str::is_empty) {
-        "it has an empty component"
-    } else if path.split('/').any(|component| component == "." || component == "..") {
-        "it has a `.` or `..` component"
-    } else if path.split('/').any(|component| component.len() > MAX_COMPONENT_BYTES) {
-        "it has a component that is too long"
-    } else {
-        return Ok(());
-    };
-    Err(ManifestError::UnsafePath { path: path.chars().take(200).collect(), reason })
+/// Refuses every entry that could mean another place than one below the root, or rights it should not have.
+fn check_entry(Entry { path, kind }: &Entry) -> Result<(), ManifestError> {
+    let short = |text: &str| text.chars().take(200).collect();
+    if let Some(reason) = paths::path_fault(path) {
+        return Err(ManifestError::UnsafePath { path: short(path), reason });
+    }
+    match kind {
+        EntryKind::Directory { mode } | EntryKind::File { mode, .. } if mode & !MODE_BITS != 0 => {
+            Err(ManifestError::Mode { path: short(path), mode: *mode })
+        }
+        EntryKind::Directory { .. } | EntryKind::File { .. } => Ok(()),
+        EntryKind::Link { target } => match paths::target_fault(path, target) {
+            Some(reason) => Err(ManifestError::UnsafeLink { path: short(path), target: short(target), reason }),
+            None => Ok(()),
+        },
+    }
+}
+
+const NOT_UTF8: &str = "it is not UTF-8";
+
+fn utf8(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|_| String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// The text's length, then the text. No text here is longer than [`paths::MAX_PATH_BYTES`].
+fn put_text(bytes: &mut Vec<u8>, text: &str) {
+    bytes.extend_from_slice(&(text.len() as u16).to_le_bytes());
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+fn take_text<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = u16::from_le_bytes(take(bytes)?);
+    bytes.split_off(..usize::from(length))
 }
 
 fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
@@ -280,11 +347,15 @@ mod tests {
     use super::*;
 
     fn file(path: &str, bytes: u64) -> Entry {
-        Entry { path: path.into(), kind: EntryKind::File { bytes } }
+        Entry { path: path.into(), kind: EntryKind::File { bytes, mode: 0o640 } }
+    }
+
+    fn link(path: &str, target: &str) -> Entry {
+        Entry { path: path.into(), kind: EntryKind::Link { target: target.into() } }
     }
 
     fn directory(path: &str) -> Entry {
-        Entry { path: path.into(), kind: EntryKind::Directory }
+        Entry { path: path.into(), kind: EntryKind::Directory { mode: 0o755 } }
     }
 
     /// Encodes entries as they are, checked by nobody: what a hostile provider can do.
@@ -315,6 +386,13 @@ mod tests {
             (vec![directory("a"), file("a-b", 1), file("a/b", 1)], "\"a/b\" is out of order"),
             (vec![file("a", u64::MAX), file("b", 1)], "add up to more"),
             (vec![file("a", 1 << 60)], "add up to more"),
+            (vec![link("a", "/etc/passwd")], "unsafe link \"a\" to \"/etc/passwd\""),
+            (vec![link("a", "../up")], "it leads out of the tree"),
+            (vec![link("a", "b"), file("a/b", 1)], "\"a/b\" lies in something"),
+            (vec![link("a", "b"), file("a", 1)], "\"a\" is listed twice"),
+            (vec![link("../a", "b")], "`.` or `..`"),
+            (vec![Entry { path: "a".into(), kind: EntryKind::File { bytes: 1, mode: 0o4755 } }], "the mode 0o4755"),
+            (vec![Entry { path: "a".into(), kind: EntryKind::Directory { mode: 0o1777 } }], "the mode 0o1777"),
         ];
         for (entries, expect) in rows {
             let error = Manifest::decode_body(&encode_unchecked(entries)).unwrap_err().to_string();
@@ -324,16 +402,19 @@ mod tests {
 
     #[test]
     fn damaged_bytes_are_refused() {
-        let whole = encode_unchecked(vec![directory("a"), file("a/b", 1)]);
+        let whole = encode_unchecked(vec![directory("a"), file("a/b", 1), link("c", "a/b")]);
+        let (first, second) = (6, 6 + 16);
         for length in 1..whole.len() {
             let decoded = Manifest::decode_body(&whole[..length]);
-            assert!(decoded.is_err() || length == 4, "{length} bytes of {}", whole.len());
+            assert!(decoded.is_err() || length == first || length == second, "{length} bytes of {}", whole.len());
         }
         assert_eq!(Manifest::decode_body(&[7, 1, 0, b'a']), Err(ManifestError::Kind { entry: 0, kind: 7 }));
-        let error = Manifest::decode_body(&[0, 1, 0, 0xff]).unwrap_err();
-        assert!(error.to_string().contains("not UTF-8"), "{error}");
-        assert_eq!(Manifest::decode_header(b"LHM2\x01\0\0\0\0\0\0\0"), Err(ManifestError::Magic));
-        let error = Manifest::decode_header(b"LHM1\0\0\0\0\0\0\0\xff").unwrap_err();
+        for body in [[0, 1, 0, 0xff].as_slice(), &[2, 1, 0, b'a', 1, 0, 0xff]] {
+            let error = Manifest::decode_body(body).unwrap_err();
+            assert!(error.to_string().contains("not UTF-8"), "{error}");
+        }
+        assert_eq!(Manifest::decode_header(b"LHM1\x01\0\0\0\0\0\0\0"), Err(ManifestError::Magic));
+        let error = Manifest::decode_header(b"LHM2\0\0\0\0\0\0\0\xff").unwrap_err();
         assert_eq!(error, ManifestError::TooLarge { bytes: 0xff << 56 });
     }
 
@@ -346,19 +427,27 @@ mod tests {
         assert_eq!(manifest.content_bytes(), 3);
     }
 
+    /// What may lie at the end of a path.
+    fn leaves() -> impl Strategy<Value = EntryKind> {
+        prop_oneof![
+            (0..=MODE_BITS).prop_map(|mode| EntryKind::Directory { mode }),
+            (0..1_u64 << 40, 0..=MODE_BITS).prop_map(|(bytes, mode)| EntryKind::File { bytes, mode }),
+            "[a-c]{1,3}(/[a-c]{1,3})?".prop_map(|target| EntryKind::Link { target: target.into() }),
+        ]
+    }
+
     /// Any tree: paths of a few short components, each parent listed.
     fn trees() -> impl Strategy<Value = Vec<Entry>> {
         let path = proptest::collection::vec("[a-c.-]{1,3}", 1..4);
-        proptest::collection::btree_map(path, proptest::option::of(0..1_u64 << 40), 0..20).prop_map(|paths| {
+        proptest::collection::btree_map(path, leaves(), 0..20).prop_map(|paths| {
             let mut entries = std::collections::BTreeMap::new();
-            for (path, bytes) in &paths {
+            for (path, kind) in paths {
                 if path.iter().any(|component| component == "." || component == "..") {
                     continue;
                 }
                 for depth in 1..path.len() {
-                    entries.insert(path[..depth].join("/"), EntryKind::Directory);
+                    entries.insert(path[..depth].join("/"), EntryKind::Directory { mode: 0o700 });
                 }
-                let kind = bytes.map_or(EntryKind::Directory, |bytes| EntryKind::File { bytes });
                 entries.entry(path.join("/")).or_insert(kind);
             }
             entries.into_iter().map(|(path, kind)| Entry { path: path.into(), kind }).collect()

@@ -5,19 +5,21 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use crate::layout::{Layout, Place};
-use crate::manifest::{Entry, EntryKind, Manifest, ManifestError};
+use crate::layout::Layout;
+use crate::manifest::{Entry, EntryKind, MODE_BITS, Manifest, ManifestError};
+use crate::nodes;
+use crate::paths;
 use crate::ticket::Kind;
-use crate::verified::{Outboard, Source};
+use crate::verified::{Outboard, OutboardError, Source};
 
-/// What to do about symbolic links in a tree. The manifest cannot carry them yet.
+/// What to do about symbolic links in a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Symlinks {
-    /// Fail and name the first one.
-    Refuse,
+    /// Send them. Fail and name the first one that would not be safe at the other end.
+    Keep,
     /// Leave them out.
     Skip,
 }
@@ -47,17 +49,25 @@ pub enum ImportError {
     /// A file cannot be read.
     #[error("cannot read the payload")]
     Read(#[from] ReadError),
+    /// The hash tree finds no room.
+    #[error("cannot keep the hash tree in {}, where temporary files go (TMPDIR)", std::env::temp_dir().display())]
+    Nodes(#[source] io::Error),
     /// Neither a file nor a directory.
     #[error("{} is neither a file nor a directory", path.display())]
     Special {
         /// The path.
         path: PathBuf,
     },
-    /// A symbolic link in a tree.
-    #[error("{} is a symbolic link, which cannot be sent yet; leave such links out with --symlinks skip", path.display())]
-    Symlink {
-        /// The path.
+    /// A symbolic link that no fetcher would write.
+    #[error("{} is a symbolic link to {}, which is not safe elsewhere: {reason}; leave links out with --symlinks skip",
+            path.display(), target.display())]
+    Link {
+        /// The link.
         path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+        /// What is wrong with that.
+        reason: &'static str,
     },
     /// A name that is not UTF-8.
     #[error("the name of {} is not UTF-8", path.display())]
@@ -90,8 +100,8 @@ pub struct ReadError {
 }
 
 impl Payload {
-    /// Walks and hashes what lies at `path`.
-    pub fn import(path: &Path, symlinks: Symlinks) -> Result<Payload, ImportError> {
+    /// Walks and hashes what lies at `path`. `progress` hears often how many bytes of how many have been read.
+    pub fn import(path: &Path, symlinks: Symlinks, mut progress: impl FnMut(u64, u64)) -> Result<Payload, ImportError> {
         // The path itself may be a link: the user named it.
         let meta = fs::metadata(path).map_err(|source| ImportError::Look { path: path.into(), source })?;
         let (kind, manifest, layout, size) = if meta.is_file() {
@@ -103,14 +113,20 @@ impl Payload {
             let manifest =
                 Manifest::new(entries).map_err(|source| ImportError::Manifest { path: path.into(), source })?;
             let bytes = manifest.encode();
-            let layout = Layout::of_tree(&manifest, bytes.len() as u64);
             let size = bytes.len() as u64 + manifest.content_bytes();
+            let layout = Layout::of_tree(manifest, bytes.len() as u64);
             (Kind::Tree, bytes, layout, size)
         } else {
             return Err(ImportError::Special { path: path.into() });
         };
-        let mut reader = Reader::new(path, &manifest, &layout);
-        let outboard = Outboard::of(&mut reader, size)?;
+        progress(0, size);
+        let reader = Reader::new(path, &manifest, &layout);
+        let mut reader = Watched { reader, size, progress };
+        let nodes = nodes::room(size).map_err(ImportError::Nodes)?;
+        let outboard = Outboard::of(&mut reader, size, nodes).map_err(|error| match error {
+            OutboardError::Read(source) => ImportError::Read(source),
+            OutboardError::Keep(source) => ImportError::Nodes(source),
+        })?;
         Ok(Payload { kind, root: path.into(), manifest, layout, outboard })
     }
 
@@ -144,19 +160,40 @@ fn walk(directory: &Path, prefix: &str, symlinks: Symlinks, entries: &mut Vec<En
         let kind = item.file_type().map_err(look)?;
         let name = item.file_name().into_string().map_err(|_| ImportError::Name { path: path.clone() })?;
         let relative = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
-        if kind.is_dir() {
-            entries.push(Entry { path: relative.as_str().into(), kind: EntryKind::Directory });
-            walk(&path, &relative, symlinks, entries)?;
+        let kind = if kind.is_dir() {
+            EntryKind::Directory { mode: mode(&item.metadata().map_err(look)?) }
         } else if kind.is_file() {
-            let bytes = item.metadata().map_err(look)?.len();
-            entries.push(Entry { path: relative.into(), kind: EntryKind::File { bytes } });
+            let meta = item.metadata().map_err(look)?;
+            EntryKind::File { bytes: meta.len(), mode: mode(&meta) }
         } else if !kind.is_symlink() {
             return Err(ImportError::Special { path });
-        } else if symlinks == Symlinks::Refuse {
-            return Err(ImportError::Symlink { path });
+        } else if symlinks == Symlinks::Keep {
+            link(&path, &relative)?
+        } else {
+            continue;
+        };
+        let is_directory = matches!(kind, EntryKind::Directory { .. });
+        entries.push(Entry { path: relative.as_str().into(), kind });
+        if is_directory {
+            walk(&path, &relative, symlinks, entries)?;
         }
     }
     Ok(())
+}
+
+fn mode(meta: &fs::Metadata) -> u16 {
+    (meta.mode() as u16) & MODE_BITS
+}
+
+/// The link at `path`, which the manifest will list as `relative`.
+fn link(path: &Path, relative: &str) -> Result<EntryKind, ImportError> {
+    let target = fs::read_link(path).map_err(|source| ImportError::Look { path: path.into(), source })?;
+    let fault = |reason| ImportError::Link { path: path.into(), target: target.clone(), reason };
+    let text = target.to_str().ok_or_else(|| fault("it is not UTF-8"))?;
+    match paths::target_fault(relative, text) {
+        Some(reason) => Err(fault(reason)),
+        None => Ok(EntryKind::Link { target: text.into() }),
+    }
 }
 
 /// Reads a blob from the files it is made of. Keeps the current file open.
@@ -174,11 +211,11 @@ impl<'a> Reader<'a> {
     }
 
     fn read_file(&mut self, index: usize, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
-        let span = &self.layout.files()[index];
-        let error = |source| ReadError { path: span.path.to_string(), offset, source };
+        let path = self.layout.path(self.layout.spans()[index]);
+        let error = |source| ReadError { path: path.to_owned(), offset, source };
         if !matches!(self.open, Some((open, _)) if open == index) {
             // Only a tree has a manifest; without one the root is the file itself.
-            let path = if self.manifest.is_empty() { self.root.into() } else { self.root.join(&*span.path) };
+            let path = if self.manifest.is_empty() { self.root.into() } else { self.root.join(path) };
             self.open = Some((index, File::open(path).map_err(error)?));
         }
         match &self.open {
@@ -188,33 +225,35 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// A reader that tells how far it is.
+struct Watched<'a, P> {
+    reader: Reader<'a>,
+    size: u64,
+    progress: P,
+}
+
+impl<P: FnMut(u64, u64)> Source for Watched<'_, P> {
+    type Error = ReadError;
+
+    fn read_exact_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        self.reader.read_exact_at(offset, buffer)?;
+        (self.progress)(offset + buffer.len() as u64, self.size);
+        Ok(())
+    }
+}
+
 impl Source for Reader<'_> {
     type Error = ReadError;
 
-    fn read_exact_at(&mut self, mut offset: u64, mut buffer: &mut [u8]) -> Result<(), ReadError> {
-        while !buffer.is_empty() {
-            let (part, rest) = match self.layout.locate(offset) {
-                Place::Manifest => {
-                    let manifest = &self.manifest[offset as usize..];
-                    let (part, rest) = buffer.split_at_mut(manifest.len().min(buffer.len()));
-                    part.copy_from_slice(&manifest[..part.len()]);
-                    (part.len(), rest)
-                }
-                Place::File { index, offset: within } => {
-                    let left = self.layout.files()[index].bytes - within;
-                    let length = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-                    let (part, rest) = buffer.split_at_mut(length);
-                    self.read_file(index, within, part)?;
-                    (length, rest)
-                }
-                Place::End => {
-                    let source = io::ErrorKind::UnexpectedEof.into();
-                    return Err(ReadError { path: "beyond the last file".into(), offset, source });
-                }
-            };
-            offset += part as u64;
-            buffer = rest;
-        }
-        Ok(())
+    fn read_exact_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        let (layout, manifest) = (self.layout, self.manifest);
+        layout.read(offset, buffer, manifest, |index, offset, part| self.read_file(index, offset, part))
+    }
+}
+
+/// A blob that is shorter than its layout.
+impl From<io::Error> for ReadError {
+    fn from(source: io::Error) -> ReadError {
+        ReadError { path: "beyond the last file".into(), offset: 0, source }
     }
 }

@@ -5,31 +5,35 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Lends buffers of one size. Holds as many as were ever lent at once.
+/// Lends buffers of one size. Keeps a number of returned ones for later.
 #[derive(Debug, Clone)]
-pub struct Pool {
+pub struct Pool(Arc<Shelf>);
+
+#[derive(Debug)]
+struct Shelf {
     bytes: usize,
-    free: Arc<Mutex<Vec<Box<[u8]>>>>,
+    most: usize,
+    free: Mutex<Vec<Box<[u8]>>>,
 }
 
 /// A buffer that returns to its pool when dropped.
 #[derive(Debug)]
 pub struct Lent {
     buffer: Box<[u8]>,
-    free: Arc<Mutex<Vec<Box<[u8]>>>>,
+    shelf: Arc<Shelf>,
 }
 
 impl Pool {
-    /// An empty pool for buffers of so many bytes.
-    pub fn new(bytes: usize) -> Pool {
-        Pool { bytes, free: Arc::default() }
+    /// An empty pool for buffers of so many bytes, of which it will keep at most so many.
+    pub fn new(bytes: usize, most: usize) -> Pool {
+        Pool(Arc::new(Shelf { bytes, most, free: Mutex::default() }))
     }
 
     /// A buffer with whatever its last user left in it.
     pub fn take(&self) -> Lent {
-        let returned = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let buffer = returned.unwrap_or_else(|| vec![0; self.bytes].into());
-        Lent { buffer, free: Arc::clone(&self.free) }
+        let returned = self.0.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let buffer = returned.unwrap_or_else(|| vec![0; self.0.bytes].into());
+        Lent { buffer, shelf: Arc::clone(&self.0) }
     }
 }
 
@@ -47,7 +51,10 @@ impl AsMut<[u8]> for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        self.free.lock().unwrap_or_else(PoisonError::into_inner).push(std::mem::take(&mut self.buffer));
+        let mut free = self.shelf.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.len() < self.shelf.most {
+            free.push(std::mem::take(&mut self.buffer));
+        }
     }
 }
 
@@ -57,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_buffer_is_used_again_once_its_last_slice_is_gone() {
-        let pool = Pool::new(100);
+        let pool = Pool::new(100, 2);
         let mut lent = pool.take();
         lent.as_mut()[0] = 7;
         let slice = bytes::Bytes::from_owner(lent).slice(..10);
@@ -65,5 +72,12 @@ mod tests {
         drop(slice.clone());
         drop(slice);
         assert_eq!(pool.take().as_ref()[0], 7);
+    }
+
+    #[test]
+    fn it_keeps_no_more_than_it_may() {
+        let pool = Pool::new(100, 2);
+        drop([pool.take(), pool.take(), pool.take()]);
+        assert_eq!(pool.0.free.lock().unwrap().len(), 2);
     }
 }

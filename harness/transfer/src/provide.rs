@@ -1,26 +1,24 @@
 //! The provider: serves one payload to any number of fetchers until it is told to stop.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::Range;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use quinn::{Connection, ConnectionError, Endpoint, Incoming, RecvStream, SendStream, StoppedError, VarInt};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, watch};
 
 use crate::clock::Clock;
 use crate::events::truncate;
 use crate::frame::{Answer, FrameError, MAX_REQUEST_BYTES, Request};
+use crate::gate::Gate;
 use crate::payload::{Payload, ReadError};
-use crate::pool::Pool;
 use crate::quic;
 use crate::raw;
-use crate::verified::{EncodeError, Encoder};
+use crate::share::{Crowd, Member};
+use crate::verified::{EncodeError, Encoder, is_whole_groups};
 use longhaul_record::text;
-
-/// Bytes encoded between two looks at the network: large enough that the step costs nothing, small enough for a
-/// processor's cache.
-const PIECE_BYTES: usize = 256 * 1024;
 
 /// Reset code of a stream that cannot go on. A unidirectional stream brings the reason as text for a person.
 pub const RESET_FAILED: VarInt = VarInt::from_u32(1);
@@ -57,12 +55,23 @@ pub enum ServeError {
     /// The request cannot be understood.
     #[error("the request cannot be understood")]
     Request(#[from] FrameError),
+    /// The request is for a part that is not made of whole groups.
+    #[error("the request is for the bytes {start}..{end}, which are not whole groups of the blob")]
+    Part {
+        /// Where the part begins.
+        start: u64,
+        /// Where it ends.
+        end: u64,
+    },
     /// The fetcher went away.
     #[error("the fetcher went away")]
     Send(#[from] quinn::WriteError),
     /// The fetcher went away before it had confirmed everything.
     #[error("the fetcher went away")]
     Gone(#[source] StoppedError),
+    /// What is served once has been served.
+    #[error("refused: the ticket has been used already")]
+    Used,
     /// This provider was told to stop.
     #[error("the provider was stopped")]
     Stopped,
@@ -72,6 +81,9 @@ pub enum ServeError {
         /// The file and offset.
         place: String,
     },
+    /// The hash tree cannot be read any more.
+    #[error("cannot read the payload's hash tree")]
+    Nodes(#[source] std::io::Error),
     /// The files cannot be read any more.
     #[error("the payload changed on disk since import")]
     Unreadable(#[source] ReadError),
@@ -80,12 +92,19 @@ pub enum ServeError {
 /// What a fetcher hears from a provider that is told to stop.
 const STOPPED: &[u8] = b"the provider was stopped";
 
-/// Serves until `stop` completes, then says goodbye to everybody.
-pub async fn serve(endpoint: Endpoint, service: Service, clock: Clock, stop: impl Future<Output = ()>) {
-    let log = Log { clock, next: Mutex::new((Duration::ZERO, 0)) };
+/// Serves until `stop` completes, then says goodbye to everybody. A gate, if there is one, lets one fetcher in.
+pub async fn serve(
+    endpoint: Endpoint,
+    service: Service,
+    gate: Option<Arc<Gate>>,
+    clock: Clock,
+    stop: impl Future<Output = ()>,
+) {
+    let log = Log { clock, next: std::sync::Mutex::new((Duration::ZERO, 0)) };
     let (stopping, stopped) = watch::channel(());
     let (busy, mut idle) = mpsc::channel(1);
-    let shared = Shared { service: Arc::new(service), log: Arc::new(log), stopped, _busy: busy };
+    let crowd = Crowd::default();
+    let shared = Shared { service: Arc::new(service), log: Arc::new(log), crowd, gate, stopped, _busy: busy };
     let accept = async {
         while let Some(incoming) = endpoint.accept().await {
             tokio::spawn(connection(incoming, shared.clone()));
@@ -111,20 +130,30 @@ pub async fn serve(endpoint: Endpoint, service: Service, clock: Clock, stop: imp
 struct Shared {
     service: Arc<Service>,
     log: Arc<Log>,
+    crowd: Crowd,
+    gate: Option<Arc<Gate>>,
     /// Closes when the provider stops.
     stopped: watch::Receiver<()>,
     /// Dropped with the last task.
     _busy: mpsc::Sender<()>,
 }
 
+/// A request's right to send, until everything it sends is written.
+type Turn = OwnedMutexGuard<()>;
+
 async fn connection(incoming: Incoming, shared: Shared) {
     let remote = incoming.remote_address();
     let connection = match incoming.await {
         Ok(connection) => connection,
-        Err(error) => return shared.log.failure(remote, &ServeError::Handshake(error)),
+        Err(error) => {
+            shared.gate.iter().for_each(|gate| gate.refused(&error));
+            return shared.log.failure(remote, &ServeError::Handshake(error));
+        }
     };
     let mut stopped = shared.stopped.clone();
     let mut asked = false;
+    // One request after the other, in their order: what is asked for in advance must not slow down what is needed first.
+    let turns = Arc::new(Mutex::new(()));
     loop {
         let accepted = tokio::select! {
             accepted = connection.accept_bi() => accepted,
@@ -136,11 +165,18 @@ async fn connection(incoming: Incoming, shared: Shared) {
                 return;
             }
         };
-        let Ok((send, recv)) = accepted else { return };
+        let (send, recv) = match accepted {
+            Ok(stream) => stream,
+            Err(error) => {
+                shared.gate.iter().for_each(|gate| gate.left(connection.stable_id(), error.clone()));
+                return;
+            }
+        };
         asked = true;
-        let (shared, connection) = (shared.clone(), connection.clone());
+        let (shared, connection, turns) = (shared.clone(), connection.clone(), Arc::clone(&turns));
         tokio::spawn(async move {
-            if let Err(error) = request(&shared, &connection, send, recv).await {
+            let turn = turns.lock_owned().await;
+            if let Err(error) = request(&shared, &connection, turn, send, recv).await {
                 shared.log.failure(remote, &error);
             }
         });
@@ -150,6 +186,7 @@ async fn connection(incoming: Incoming, shared: Shared) {
 async fn request(
     shared: &Shared,
     connection: &Connection,
+    turn: Turn,
     mut send: SendStream,
     mut recv: RecvStream,
 ) -> Result<(), ServeError> {
@@ -162,34 +199,53 @@ async fn request(
     };
     let mut stopped = shared.stopped.clone();
     let result = tokio::select! {
-        result = respond(&shared.service, request, connection, &mut send) => result,
+        result = respond(shared, request, connection, turn, &mut send) => result,
         _ = stopped.changed() => Err(ServeError::Stopped),
     };
-    if let Err(error) = &result {
+    // A fetcher may have enough: another provider has sent the rest, or it has what it wanted of its last piece.
+    if let Err(ServeError::Send(quinn::WriteError::Stopped(_))) = result {
+        return Ok(());
+    }
+    if let Err(error) = &result
+        && !matches!(error, ServeError::Used)
+    {
         explain(connection, &mut send, error).await;
     }
     result
 }
 
 async fn respond(
-    service: &Service,
+    shared: &Shared,
     request: Request,
     connection: &Connection,
+    turn: Turn,
     send: &mut SendStream,
 ) -> Result<(), ServeError> {
-    match (service, request) {
+    if shared.gate.as_ref().is_some_and(|gate| !gate.admit(connection.stable_id())) {
+        answer(send, Answer::Used).await?;
+        let _ = send.finish();
+        let _ = send.stopped().await;
+        return Err(ServeError::Used);
+    }
+    let member = shared.crowd.enter();
+    match (&*shared.service, request) {
         (Service::Raw, Request::Raw { bytes }) => {
             answer(send, Answer::Serving).await?;
-            raw::send(connection, send, bytes).await?;
+            raw::send(connection, send, &member, bytes).await?;
         }
-        (Service::Blob { payload, check }, Request::Blob { hash }) if hash == payload.outboard().hash() => {
+        (Service::Blob { payload, check }, Request::Blob { hash, start, end }) if hash == payload.outboard().hash() => {
+            if !is_whole_groups(&(start..end), payload.outboard().size()) {
+                answer(send, Answer::Malformed).await?;
+                return Err(ServeError::Part { start, end });
+            }
             answer(send, Answer::Serving).await?;
-            blob(payload, *check, connection, send).await?;
+            blob(payload, *check, &(start..end), connection, send, &member).await?;
         }
         _ => answer(send, Answer::Unknown).await?,
     }
     // Fails only if the stream is closed already, and then the fetcher knows more than we do.
     let _ = send.finish();
+    drop(turn);
     // Until the fetcher has everything, the request is not over and can still be broken off.
     match send.stopped().await {
         Err(StoppedError::ConnectionLost(ConnectionError::ApplicationClosed(close)))
@@ -221,22 +277,24 @@ async fn answer(send: &mut SendStream, answer: Answer) -> Result<(), quinn::Writ
 async fn blob(
     payload: &Payload,
     check: bool,
+    range: &Range<u64>,
     connection: &Connection,
     send: &mut SendStream,
+    member: &Member,
 ) -> Result<(), ServeError> {
     let outboard = payload.outboard();
-    let mut encoder = if check { Encoder::new(outboard) } else { Encoder::unchecked(outboard) };
+    let mut encoder = if check { Encoder::new(outboard, range) } else { Encoder::unchecked(outboard, range) };
     let mut reader = payload.reader();
-    let pool = Pool::new(PIECE_BYTES);
     while !encoder.is_done() {
-        let mut piece = pool.take();
+        let mut piece = member.piece();
         let filled = encoder.fill(&mut reader, piece.as_mut()).map_err(|error| match error {
             EncodeError::Read { source, .. } => ServeError::Unreadable(source),
+            EncodeError::Nodes(source) => ServeError::Nodes(source),
             EncodeError::Changed { offset, bytes } => {
                 ServeError::Changed { place: payload.layout().describe(offset..offset + bytes as u64) }
             }
         })?;
-        quic::write(connection, send, Bytes::from_owner(piece).slice(..filled)).await?;
+        quic::write(connection, send, member, Bytes::from_owner(piece).slice(..filled)).await?;
     }
     Ok(())
 }
@@ -246,7 +304,7 @@ async fn blob(
 struct Log {
     clock: Clock,
     /// When the next line may be written, and how many were left out since the last.
-    next: Mutex<(Duration, u64)>,
+    next: std::sync::Mutex<(Duration, u64)>,
 }
 
 impl Log {

@@ -1,4 +1,4 @@
-//! QUIC connections whose provider is known by its key.
+//! QUIC connections whose provider is known by its [key](crate::keys).
 //!
 //! Each provider makes an Ed25519 key when it starts and shows it as a raw public key (RFC 7250); there is no
 //! certificate to parse and no authority to trust. The ticket carries the key. A fetcher accepts that key and no
@@ -17,23 +17,19 @@ use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{
     AsyncUdpSocket, Connection, Endpoint, EndpointConfig, Runtime, SendStream, TransportConfig, VarInt, WriteError,
 };
-use ring::rand::SystemRandom;
-use ring::signature::{Ed25519KeyPair, KeyPair};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls13_signature_with_raw_key};
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::client::AlwaysResolvesClientRawPublicKeys;
 use rustls::server::AlwaysResolvesServerRawPublicKeys;
-use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
-use rustls::{DigitallySignedStruct, SignatureScheme};
 
 use crate::coalesce::Coalescing;
 use crate::frame::ALPN;
+use crate::keys::{Identity, KeyError, PinnedKey, cryptography};
+use crate::share::Member;
 use crate::ticket::PeerKey;
 
 /// Bytes a sender may have in flight. 1 Gbit/s over a round trip of 200 ms takes 25 MB; the window must not be what
 /// limits a transfer.
-const WINDOW_BYTES: u32 = 32 << 20;
+pub const WINDOW_BYTES: u32 = 32 << 20;
 
 /// Bytes the kernel may hold for a socket until this process reads them.
 const RECEIVE_BUFFER_BYTES: usize = 1 << 20;
@@ -44,25 +40,29 @@ const AHEAD_BYTES: u64 = 1 << 20;
 /// The name sent in the handshake. The key decides, so any valid name serves.
 const SERVER_NAME: &str = "longhaul";
 
-/// What an Ed25519 key begins with as a `SubjectPublicKeyInfo` (RFC 8410, section 4): the 32 bytes of the key follow.
-const ED25519_SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
-
 /// Settings of a connection that the command line can change.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub struct Tuning {
     /// Congestion controller of this side's sending direction
-    #[arg(long, value_enum, default_value_t = Congestion::Cubic)]
+    #[arg(long, value_enum, default_value_t = Tuning::default().congestion)]
     pub congestion: Congestion,
     /// Round-trip time assumed before one is measured, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 333, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    #[arg(long, value_name = "MS", default_value_t = Tuning::default().initial_rtt_ms, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub initial_rtt_ms: u64,
     /// Give a connection up after this many milliseconds without a packet from the peer
-    #[arg(long, value_name = "MS", default_value_t = 12_000,
+    #[arg(long, value_name = "MS", default_value_t = Tuning::default().idle_timeout_ms,
           value_parser = clap::value_parser!(u64).range(100..=600_000))]
     pub idle_timeout_ms: u64,
     /// Give datagrams to the kernel in quinn's own batches of at most 10, to compare
     #[arg(long)]
     pub stock_socket: bool,
+}
+
+/// What the command line has when nothing is said.
+impl Default for Tuning {
+    fn default() -> Self {
+        Tuning { congestion: Congestion::Cubic, initial_rtt_ms: 333, idle_timeout_ms: 12_000, stock_socket: false }
+    }
 }
 
 /// Congestion controllers that quinn has.
@@ -89,11 +89,8 @@ pub enum EndpointError {
         source: io::Error,
     },
     /// No key could be made.
-    #[error("cannot make a key: {reason}")]
-    Key {
-        /// What the cryptography library said.
-        reason: String,
-    },
+    #[error("cannot make a key")]
+    Key(#[from] KeyError),
     /// The cryptography library refused the settings.
     #[error("cannot set up TLS")]
     Tls(#[from] rustls::Error),
@@ -136,26 +133,37 @@ pub fn bind(address: SocketAddr) -> Result<UdpSocket, EndpointError> {
     UdpSocket::bind(address).map_err(|source| EndpointError::Bind { address, source })
 }
 
-/// Listens on a bound socket with a fresh key.
-pub fn listen(socket: UdpSocket, tuning: &Tuning) -> Result<(Endpoint, PeerKey), EndpointError> {
-    let (key, public) = make_key()?;
-    let mut tls = rustls::ServerConfig::builder_with_provider(Arc::new(cryptography()))
-        .with_protocol_versions(&[&TLS13])?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(Arc::new(key))));
+/// Listens on a bound socket with a fresh key. If `client` is given, only its owner gets a connection.
+pub fn listen(
+    socket: UdpSocket,
+    tuning: &Tuning,
+    client: Option<PeerKey>,
+) -> Result<(Endpoint, PeerKey), EndpointError> {
+    let identity = Identity::fresh()?;
+    let public = identity.public();
+    let builder =
+        rustls::ServerConfig::builder_with_provider(Arc::new(cryptography())).with_protocol_versions(&[&TLS13])?;
+    let builder = match client {
+        Some(client) => builder.with_client_cert_verifier(Arc::new(PinnedKey::new(client))),
+        None => builder.with_no_client_auth(),
+    };
+    let mut tls = builder.with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(identity.certified())));
     tls.alpn_protocols = vec![ALPN.to_vec()];
     // Sessions are not resumed: each run of a subject is a new process.
     tls.send_tls13_tickets = 0;
     let mut server = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
-    server.transport_config(Arc::new(transport(tuning)));
+    server.transport_config(Arc::new(transport(tuning, WINDOW_BYTES)));
     Ok((endpoint(socket, Some(server), tuning)?, public))
 }
 
-/// Connects to the provider that owns `key`.
+/// Connects to the provider that owns `key`, as the owner of `identity` if one is given. The provider may send at most
+/// `window` bytes that have not been read yet.
 pub async fn connect(
     remote: SocketAddr,
     key: PeerKey,
+    identity: Option<&Identity>,
     tuning: &Tuning,
+    window: u32,
 ) -> Result<(Endpoint, Connection), ConnectError> {
     let local: SocketAddr = match remote {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
@@ -163,7 +171,7 @@ pub async fn connect(
     };
     let endpoint = endpoint(bind(local)?, None, tuning)?;
     let connecting = endpoint
-        .connect_with(client_config(key, tuning)?, remote, SERVER_NAME)
+        .connect_with(client_config(key, identity, tuning, window)?, remote, SERVER_NAME)
         .map_err(|source| ConnectError::Start { remote, source })?;
     let connection = connecting.await.map_err(|source| ConnectError::Handshake { remote, source })?;
     Ok((endpoint, connection))
@@ -173,10 +181,16 @@ pub async fn connect(
 ///
 /// quinn takes as much as the send window allows, long before it can be sent. The window must hold what is in flight
 /// on the longest path, but on a short one that much would only be read from disk too early, and be gone from the
-/// processor's cache when its turn comes. So the window follows the congestion window at some distance.
-pub async fn write(connection: &Connection, stream: &mut SendStream, piece: Bytes) -> Result<(), WriteError> {
+/// processor's cache when its turn comes. So the window follows the congestion window at some distance, up to what this
+/// fetcher may have.
+pub async fn write(
+    connection: &Connection,
+    stream: &mut SendStream,
+    member: &Member,
+    piece: Bytes,
+) -> Result<(), WriteError> {
     let in_flight = connection.stats().path.cwnd;
-    connection.set_send_window(in_flight.saturating_add(AHEAD_BYTES).min(WINDOW_BYTES.into()));
+    connection.set_send_window(in_flight.saturating_add(AHEAD_BYTES).min(member.window_bytes()));
     stream.write_chunk(piece).await?;
     // Lets the connection's task send what it may, instead of preparing more.
     tokio::task::yield_now().await;
@@ -200,26 +214,34 @@ pub async fn close(connection: &Connection, code: VarInt) {
     }
 }
 
-fn client_config(key: PeerKey, tuning: &Tuning) -> Result<quinn::ClientConfig, EndpointError> {
-    let provider = Arc::new(cryptography());
-    let verifier = PinnedKey { key, provider: Arc::clone(&provider) };
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+fn client_config(
+    key: PeerKey,
+    identity: Option<&Identity>,
+    tuning: &Tuning,
+    window: u32,
+) -> Result<quinn::ClientConfig, EndpointError> {
+    let builder = rustls::ClientConfig::builder_with_provider(Arc::new(cryptography()))
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::new(PinnedKey::new(key)));
+    let mut tls = match identity {
+        Some(identity) => {
+            builder.with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(identity.certified())))
+        }
+        None => builder.with_no_client_auth(),
+    };
     tls.alpn_protocols = vec![ALPN.to_vec()];
     tls.enable_sni = false;
     tls.resumption = rustls::client::Resumption::disabled();
     let mut client = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
-    let mut transport = transport(tuning);
+    let mut transport = transport(tuning, window);
     // The fetcher asks for signs of life, so that only a dead peer runs into the idle timeout and not a slow disk.
     transport.keep_alive_interval(Some(Duration::from_millis(tuning.idle_timeout_ms / 3)));
     client.transport_config(Arc::new(transport));
     Ok(client)
 }
 
-fn transport(tuning: &Tuning) -> TransportConfig {
+fn transport(tuning: &Tuning, window: u32) -> TransportConfig {
     let mut transport = TransportConfig::default();
     let congestion: Arc<dyn ControllerFactory + Send + Sync> = match tuning.congestion {
         Congestion::Cubic => Arc::new(CubicConfig::default()),
@@ -231,8 +253,8 @@ fn transport(tuning: &Tuning) -> TransportConfig {
         .congestion_controller_factory(congestion)
         .initial_rtt(Duration::from_millis(tuning.initial_rtt_ms))
         .max_idle_timeout(Some(VarInt::from_u32(idle_ms).into()))
-        .stream_receive_window(VarInt::from_u32(WINDOW_BYTES))
-        .receive_window(VarInt::from_u32(WINDOW_BYTES))
+        .stream_receive_window(VarInt::from_u32(window))
+        .receive_window(VarInt::from_u32(window))
         .send_window(WINDOW_BYTES.into())
         .max_concurrent_bidi_streams(VarInt::from_u32(16))
         .max_concurrent_uni_streams(VarInt::from_u32(16))
@@ -258,96 +280,4 @@ fn endpoint(
 fn enlarge_receive_buffer(socket: &UdpSocket) -> io::Result<()> {
     let state = quinn::udp::UdpSocketState::new(socket.into())?;
     state.set_recv_buffer_size(socket.into(), RECEIVE_BUFFER_BYTES)
-}
-
-/// AES-GCM first: with the processor's AES instructions it takes 0.6 of ChaCha20's time, and 128 bits less than 256.
-fn cryptography() -> CryptoProvider {
-    use rustls::crypto::ring::cipher_suite;
-    CryptoProvider {
-        cipher_suites: vec![
-            cipher_suite::TLS13_AES_128_GCM_SHA256,
-            cipher_suite::TLS13_AES_256_GCM_SHA384,
-            cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
-        ],
-        ..rustls::crypto::ring::default_provider()
-    }
-}
-
-fn make_key() -> Result<(CertifiedKey, PeerKey), EndpointError> {
-    let reason = |error: &dyn std::fmt::Display| EndpointError::Key { reason: error.to_string() };
-    let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|error| reason(&error))?;
-    let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).map_err(|error| reason(&error))?;
-    let public: [u8; 32] = pair.public_key().as_ref().try_into().map_err(|error| reason(&error))?;
-    let signer = rustls::crypto::ring::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(pkcs8.as_ref()))?;
-    let spki = CertificateDer::from(spki(PeerKey(public)));
-    Ok((CertifiedKey::new(vec![spki], signer), PeerKey(public)))
-}
-
-fn spki(key: PeerKey) -> Vec<u8> {
-    [ED25519_SPKI_PREFIX.as_slice(), &key.0].concat()
-}
-
-/// Accepts one key, whatever name it comes under.
-#[derive(Debug)]
-struct PinnedKey {
-    key: PeerKey,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for PinnedKey {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        if intermediates.is_empty() && end_entity.as_ref() == spki(self.key) {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(rustls::Error::General("the provider's key is not the one in the ticket".into()))
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::PeerIncompatible::Tls12NotOffered.into())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let key = SubjectPublicKeyInfoDer::from(cert.as_ref());
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature_with_raw_key(message, &key, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_shown_as_its_own_spki() {
-        let (certified, public) = make_key().unwrap();
-        let shown = certified.key.public_key().unwrap();
-        assert_eq!(shown.as_ref(), spki(public));
-        assert_eq!(certified.cert[0].as_ref(), spki(public));
-    }
 }

@@ -3,7 +3,7 @@
 //! One word of letters, digits and dashes, so that it survives a shell, a chat and a regular expression:
 //!
 //! ```text
-//! lht1-tree-1048576-<hash, 64 hex digits>-<key, 64 hex digits>-4433
+//! lht2-tree-1048576-<hash, 64 hex digits>-<key, 64 hex digits>-4433
 //! ```
 //!
 //! It holds no address: which one is reachable depends on where the fetcher stands, so the fetcher is told apart. The
@@ -12,7 +12,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-const VERSION: &str = "lht1";
+const VERSION: &str = "lht2";
 
 /// The largest blob in bytes: 1 EiB. Beyond it, offsets in the hash tree could overflow.
 pub const MAX_BLOB_BYTES: u64 = 1 << 60;
@@ -39,7 +39,7 @@ impl fmt::Display for Kind {
 }
 
 /// A provider's Ed25519 public key: its identity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PeerKey(pub [u8; 32]);
 
 /// Everything a fetcher needs besides an address.
@@ -79,6 +79,28 @@ pub enum TicketError {
     },
 }
 
+impl Ticket {
+    /// A ticket out of its parts as text, without the version.
+    pub(crate) fn of_parts([kind, size, hash, key, port]: [&str; 5]) -> Result<Ticket, TicketError> {
+        let kind = match kind {
+            "file" => Kind::File,
+            "tree" => Kind::Tree,
+            "raw" => Kind::Raw,
+            other => return Err(damaged("kind", other)),
+        };
+        Ok(Ticket {
+            kind,
+            size: decimal(size).filter(|size| *size <= MAX_BLOB_BYTES).ok_or_else(|| damaged("size", size))?,
+            hash: hex(hash).map(blake3::Hash::from_bytes).ok_or_else(|| damaged("hash", hash))?,
+            key: hex(key).map(PeerKey).ok_or_else(|| damaged("key", key))?,
+            port: decimal(port)
+                .and_then(|port| u16::try_from(port).ok())
+                .filter(|port| *port > 0)
+                .ok_or_else(|| damaged("port", port))?,
+        })
+    }
+}
+
 impl fmt::Display for PeerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -102,22 +124,7 @@ impl FromStr for Ticket {
         let &[_, kind, size, hash, key, port] = parts.as_slice() else {
             return Err(TicketError::Parts { found: parts.len() });
         };
-        let kind = match kind {
-            "file" => Kind::File,
-            "tree" => Kind::Tree,
-            "raw" => Kind::Raw,
-            other => return Err(damaged("kind", other)),
-        };
-        Ok(Ticket {
-            kind,
-            size: decimal(size).filter(|size| *size <= MAX_BLOB_BYTES).ok_or_else(|| damaged("size", size))?,
-            hash: hex(hash).map(blake3::Hash::from_bytes).ok_or_else(|| damaged("hash", hash))?,
-            key: hex(key).map(PeerKey).ok_or_else(|| damaged("key", key))?,
-            port: decimal(port)
-                .and_then(|port| u16::try_from(port).ok())
-                .filter(|port| *port > 0)
-                .ok_or_else(|| damaged("port", port))?,
-        })
+        Ticket::of_parts([kind, size, hash, key, port])
     }
 }
 
@@ -151,8 +158,8 @@ mod tests {
     fn damage_is_named() {
         let good = sample().to_string();
         let rows = [
-            (String::new(), "should begin with `lht1-`"),
-            (good.replace("lht1", "lht2"), "should begin with `lht1-`"),
+            (String::new(), "should begin with `lht2-`"),
+            (good.replace("lht2", "lht1"), "should begin with `lht2-`"),
             (good[..good.len() - 5].to_string(), "6 parts joined by dashes, this text has 5"),
             (format!("{good}-x"), "this text has 7"),
             (good.replace("tree", "shrub"), "the ticket's kind is damaged: \"shrub\""),

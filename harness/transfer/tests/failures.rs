@@ -5,11 +5,10 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 
-use common::{Server, binary, events, failure, fetch, fetch_command, random_bytes};
+use common::{Server, assert_only, binary, events, failure, fetch, fetch_command, flip_byte, random_bytes};
 use longhaul_record::Event;
 
 const GROUP: usize = 16 * 1024;
@@ -34,21 +33,6 @@ fn large() -> Scratch {
     let scratch = scratch(0, 0);
     fs::OpenOptions::new().write(true).open(&scratch.payload).unwrap().set_len(256 << 20).unwrap();
     scratch
-}
-
-fn flip_byte(path: &Path, offset: u64) {
-    let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, offset).unwrap();
-    file.write_all_at(&[byte[0] ^ 0x10], offset).unwrap();
-}
-
-/// Nothing but the named files is left in a directory.
-fn assert_only(directory: &Path, expect: &[&str]) {
-    let mut names: Vec<String> =
-        fs::read_dir(directory).unwrap().map(|item| item.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    assert_eq!(names, expect);
 }
 
 #[test]
@@ -234,7 +218,7 @@ fn payloads_that_cannot_be_provided_are_named() {
     let rows = [
         (s.directory.path().join("missing"), "missing: No such file"),
         (PathBuf::from("/dev/null"), "/dev/null is neither a file nor a directory"),
-        (link.clone(), "link/to-passwd is a symbolic link"),
+        (link.clone(), "link/to-passwd is a symbolic link to /etc/passwd, which is not safe elsewhere: it is absolute"),
         (socket, "socket/socket is neither a file nor a directory"),
         (backslash, "unsafe path \"a\\\\b\""),
     ];
@@ -273,10 +257,10 @@ fn a_port_in_use_is_an_error_of_every_server() {
 
 #[test]
 fn wrong_usage_exits_with_2_and_prints_no_event() {
-    let good = format!("lht1-file-1-{}-{}-1", "0".repeat(64), "0".repeat(64));
+    let good = format!("lht2-file-1-{}-{}-1", "0".repeat(64), "0".repeat(64));
     let rows: [(&[&str], &str); 7] = [
         (&[], "Usage"),
-        (&["fetch", "--from", "127.0.0.1", "--ticket", "lht1-file", "--out", "x"], "was it cut off?"),
+        (&["fetch", "--from", "127.0.0.1", "--ticket", "lht2-file", "--out", "x"], "was it cut off?"),
         (&["fetch", "--from", "localhost:1", "--ticket", &good, "--out", "x"], "invalid value 'localhost:1'"),
         (&["provide", "--listen", "127.0.0.1", "--payload", "x"], "invalid value '127.0.0.1'"),
         (&["provide", "--listen", "127.0.0.1:0", "--payload", "x", "--congestion", "vegas"], "invalid value 'vegas'"),

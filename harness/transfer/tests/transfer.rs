@@ -4,6 +4,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use common::{Server, assert_same_tree, binary, done, events, failure, fetch, fetch_command, random_bytes};
@@ -27,7 +28,7 @@ fn files_of_every_size_arrive() {
 }
 
 #[test]
-fn a_tree_arrives_with_its_empty_corners() {
+fn a_tree_arrives_with_its_modes_links_and_empty_corners() {
     let scratch = tempfile::tempdir().unwrap();
     let root = scratch.path().join("tree");
     fs::create_dir_all(root.join("a/b/c")).unwrap();
@@ -36,6 +37,14 @@ fn a_tree_arrives_with_its_empty_corners() {
     fs::write(root.join("a-sibling"), "sorts between a and a/b in plain byte order").unwrap();
     fs::write(root.join("a/b/big"), random_bytes(1, 3_000_001)).unwrap();
     fs::write(root.join("a/b/c/Größe mit Leerzeichen"), random_bytes(2, 17)).unwrap();
+    let mode = |path: &str, mode| fs::set_permissions(root.join(path), fs::Permissions::from_mode(mode)).unwrap();
+    mode("a/none", 0o711);
+    mode("a/b/big", 0o440);
+    mode("a-sibling", 0o664);
+    mode("empty", 0o750);
+    symlink("b/c", root.join("a/to-directory")).unwrap();
+    symlink("../../a-sibling", root.join("a/b/to-file")).unwrap();
+    symlink("nowhere", root.join("dangling")).unwrap();
     for number in 0..500 {
         fs::write(root.join(format!("a/b/c/{number}")), random_bytes(number, (number * number % 977) as usize))
             .unwrap();
@@ -101,12 +110,33 @@ fn events_come_in_order_and_in_time() {
 }
 
 #[test]
-fn many_fetchers_are_served_at_once() {
+fn an_import_is_reported_before_anybody_can_connect() {
     let scratch = tempfile::tempdir().unwrap();
     let payload = scratch.path().join("payload");
-    fs::write(&payload, random_bytes(4, 4 << 20)).unwrap();
+    fs::write(&payload, random_bytes(6, 20 << 20)).unwrap();
     let server = Server::provide(&payload);
-    let fetchers: Vec<_> = (0..4)
+    let [Event::Importing { bytes: 0, of, .. }, between @ .., Event::Imported { bytes, seconds, t }] =
+        server.importing.as_slice()
+    else {
+        panic!("{:?}", server.importing)
+    };
+    assert_eq!((*of, *bytes), (20 << 20, 20 << 20));
+    assert!(*seconds > 0.0 && *seconds <= t.unwrap(), "{seconds} s by {t:?}");
+    let steps = between.iter().map(|event| match event {
+        Event::Importing { bytes, of: 0x140_0000, .. } => *bytes,
+        other => panic!("{other:?}"),
+    });
+    assert!(steps.is_sorted());
+}
+
+#[test]
+fn many_fetchers_are_served_at_once_in_bounded_memory() {
+    const BYTES: u64 = 8 << 20;
+    let scratch = tempfile::tempdir().unwrap();
+    let payload = scratch.path().join("payload");
+    fs::write(&payload, random_bytes(4, BYTES as usize)).unwrap();
+    let server = Server::provide(&payload);
+    let fetchers: Vec<_> = (0..24)
         .map(|number| {
             let out = scratch.path().join(format!("out{number}"));
             let mut command = fetch_command(&server.ticket, &out);
@@ -114,9 +144,13 @@ fn many_fetchers_are_served_at_once() {
         })
         .collect();
     for (fetcher, out) in fetchers {
-        assert_eq!(done(&fetcher.wait_with_output().unwrap()), 4 << 20);
+        assert_eq!(done(&fetcher.wait_with_output().unwrap()), BYTES);
         assert!(fs::read(&payload).unwrap() == fs::read(out).unwrap());
     }
+    let status = fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak_kib: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak_kib <= 64 << 10, "the provider used {peak_kib} KiB");
 }
 
 #[test]

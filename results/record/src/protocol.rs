@@ -19,6 +19,26 @@ pub const MAX_EVENT_BYTES: usize = 64 * 1024;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Event {
+    /// A provider reads, hashes and indexes its payload; every 50 ms.
+    Importing {
+        /// Seconds since process start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        t: Option<f64>,
+        /// Bytes imported so far.
+        bytes: u64,
+        /// Bytes there are to import.
+        of: u64,
+    },
+    /// A provider's payload is imported. Nothing of this time belongs to any transfer.
+    Imported {
+        /// Seconds since process start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        t: Option<f64>,
+        /// Bytes imported.
+        bytes: u64,
+        /// How long that took, in seconds.
+        seconds: f64,
+    },
     /// A provider can be fetched from. `ticket` is what a fetcher needs to find and verify the payload.
     Ready {
         /// Seconds since process start.
@@ -50,6 +70,24 @@ pub enum Event {
         t: Option<f64>,
         /// Verified payload bytes since the start.
         bytes: u64,
+    },
+    /// A fetcher goes on where an earlier one stopped. All counts of bytes include these.
+    Resumed {
+        /// Seconds since process start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        t: Option<f64>,
+        /// Payload bytes that were found verified and are not fetched again.
+        bytes: u64,
+    },
+    /// One of a fetcher's several providers is not asked any more; the others go on.
+    Dropped {
+        /// Seconds since process start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        t: Option<f64>,
+        /// The provider's address as text.
+        remote: String,
+        /// What it did, for a person.
+        reason: String,
     },
     /// The network path in use changed.
     Path {
@@ -122,10 +160,14 @@ impl Event {
     /// The subject's own time stamp, in seconds since its process start.
     pub fn t(&self) -> Option<f64> {
         match self {
-            Event::Ready { t, .. }
+            Event::Importing { t, .. }
+            | Event::Imported { t, .. }
+            | Event::Ready { t, .. }
             | Event::Connected { t }
             | Event::FirstByte { t }
             | Event::Progress { t, .. }
+            | Event::Resumed { t, .. }
+            | Event::Dropped { t, .. }
             | Event::Path { t, .. }
             | Event::Done { t, .. }
             | Event::Error { t, .. } => *t,
@@ -145,10 +187,14 @@ mod tests {
     #[test]
     fn every_event_survives_a_round_trip() {
         let rows = [
+            Event::Importing { t: Some(0.1), bytes: 1, of: 2 },
+            Event::Imported { t: Some(0.2), bytes: 2, seconds: 0.125 },
             Event::Ready { t: Some(0.5), ticket: Some("abc".into()), import_seconds: Some(0.25) },
             Event::Connected { t: None },
             Event::FirstByte { t: Some(0.0) },
             Event::Progress { t: Some(1.0), bytes: 7 },
+            Event::Resumed { t: None, bytes: 3 },
+            Event::Dropped { t: Some(0.5), remote: "198.18.0.2:4433".into(), reason: "gone".into() },
             Event::Path { t: None, kind: "direct".into(), remote: "198.18.0.1:4433".into() },
             Event::Done { t: Some(2.0), bytes: 9 },
             Event::Error { t: None, message: "broken \"quote\"\n".into() },

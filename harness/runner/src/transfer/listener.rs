@@ -102,7 +102,10 @@ impl<'a> Listener<'a> {
                 self.progress.push((t, bytes));
             }
             Event::Error { message, .. } => self.error = Some(message),
-            Event::Path { .. } => {}
+            Event::Imported { seconds, .. } => {
+                self.amounts.insert(Amount::ImportTime, seconds);
+            }
+            Event::Importing { .. } | Event::Path { .. } | Event::Resumed { .. } | Event::Dropped { .. } => {}
         }
         Ok(())
     }

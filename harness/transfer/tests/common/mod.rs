@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
@@ -18,6 +19,8 @@ pub(crate) struct Server {
     pub(crate) child: Child,
     stdout: BufReader<ChildStdout>,
     pub(crate) ticket: String,
+    /// What was said before `ready`.
+    pub(crate) importing: Vec<Event>,
 }
 
 impl Server {
@@ -25,13 +28,17 @@ impl Server {
     pub(crate) fn start(command: &mut Command) -> Server {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let ticket = match Event::parse(line.trim_end()) {
-            Ok(Event::Ready { ticket: Some(ticket), t: Some(_), .. }) => ticket,
-            other => panic!("not ready: {other:?}"),
+        let mut events = Vec::new();
+        let ticket = loop {
+            let mut line = String::new();
+            stdout.read_line(&mut line).unwrap();
+            match Event::parse(line.trim_end()) {
+                Ok(Event::Ready { ticket: Some(ticket), t: Some(_), .. }) => break ticket,
+                Ok(event @ (Event::Importing { .. } | Event::Imported { .. })) => events.push(event),
+                other => panic!("not ready: {other:?}"),
+            }
         };
-        Server { child, stdout, ticket }
+        Server { child, stdout, ticket, importing: events }
     }
 
     pub(crate) fn provide(payload: &Path) -> Server {
@@ -55,7 +62,7 @@ impl Server {
         let status = self.child.wait().unwrap();
         let mut rest = String::new();
         std::io::Read::read_to_string(&mut self.stdout, &mut rest).unwrap();
-        assert_eq!(rest, "", "a provider prints nothing but `ready`");
+        assert_eq!(rest, "", "a provider prints nothing after `ready`");
         let mut stderr = String::new();
         std::io::Read::read_to_string(&mut self.child.stderr.take().unwrap(), &mut stderr).unwrap();
         (status.code(), stderr)
@@ -119,7 +126,7 @@ pub(crate) fn random_bytes(seed: u64, bytes: usize) -> Vec<u8> {
     data
 }
 
-/// Asserts that two trees hold the same directories and files.
+/// Asserts that two trees hold the same directories, files and links, with the same modes.
 pub(crate) fn assert_same_tree(a: &Path, b: &Path) {
     let list = |root: &Path| {
         let mut names: Vec<_> = fs::read_dir(root).unwrap().map(|item| item.unwrap().file_name()).collect();
@@ -129,11 +136,31 @@ pub(crate) fn assert_same_tree(a: &Path, b: &Path) {
     assert_eq!(list(a), list(b), "{} and {}", a.display(), b.display());
     for name in list(a) {
         let (a, b) = (a.join(&name), b.join(&name));
-        assert_eq!(a.is_dir(), b.is_dir(), "{}", a.display());
-        if a.is_dir() {
+        let meta = [&a, &b].map(|path| path.symlink_metadata().unwrap());
+        let mode = meta.map(|meta| meta.permissions().mode());
+        assert_eq!(mode[0], mode[1], "{} has {:o}, not {:o}", b.display(), mode[1], mode[0]);
+        if a.is_symlink() {
+            assert_eq!(fs::read_link(&a).unwrap(), fs::read_link(&b).unwrap());
+        } else if a.is_dir() {
             assert_same_tree(&a, &b);
         } else {
             assert!(fs::read(&a).unwrap() == fs::read(&b).unwrap(), "{} and {} differ", a.display(), b.display());
         }
     }
+}
+
+/// Changes one bit of a file.
+pub(crate) fn flip_byte(path: &Path, offset: u64) {
+    let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x10], offset).unwrap();
+}
+
+/// Nothing but the named files is left in a directory.
+pub(crate) fn assert_only(directory: &Path, expect: &[&str]) {
+    let mut names: Vec<String> =
+        fs::read_dir(directory).unwrap().map(|item| item.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, expect);
 }

@@ -1,0 +1,64 @@
+//! The server on a socket.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+
+use tokio::net::UdpSocket as AsyncSocket;
+
+use super::server::{Action, Server};
+use crate::clock::Clock;
+use crate::keys::{self, KeyError};
+
+/// The longest datagram: what fits any path's MTU, and more.
+const MAX_DATAGRAM_BYTES: usize = 2048;
+
+/// Why there is no rendezvous.
+#[derive(Debug, thiserror::Error)]
+pub enum RendezvousError {
+    /// The socket cannot be used.
+    #[error("cannot use the UDP socket")]
+    Socket(#[source] io::Error),
+    /// No secret for the cookies.
+    #[error("cannot make a secret")]
+    Key(#[from] KeyError),
+}
+
+/// Serves on a bound socket until `stop` completes. `ready` is called once it listens, with its address.
+pub async fn serve<E>(
+    socket: UdpSocket,
+    clock: Clock,
+    ready: impl FnOnce(SocketAddr) -> Result<(), E>,
+    stop: impl Future<Output = ()>,
+) -> Result<Result<(), E>, RendezvousError> {
+    socket.set_nonblocking(true).map_err(RendezvousError::Socket)?;
+    let socket = AsyncSocket::from_std(socket).map_err(RendezvousError::Socket)?;
+    let mut secret = [0; 32];
+    keys::random(&mut secret)?;
+    let mut server = Server::new(secret);
+    if let Err(error) = ready(socket.local_addr().map_err(RendezvousError::Socket)?) {
+        return Ok(Err(error));
+    }
+    let serving = async {
+        let mut buffer = vec![0; MAX_DATAGRAM_BYTES];
+        loop {
+            // An error of one peer's (an ICMP message, mostly) is no reason to stop for all.
+            let Ok((bytes, from)) = socket.recv_from(&mut buffer).await else { continue };
+            let datagram = &buffer[..bytes];
+            // A full socket means a lost packet, as it would in any router. Nobody is waited for.
+            match server.handle(clock.elapsed(), from, datagram) {
+                Action::Ignore => {}
+                Action::Send(replies) => {
+                    for (to, reply) in replies {
+                        let _ = socket.try_send_to(&reply.encode(), to);
+                    }
+                }
+                Action::Forward(to) => drop(socket.try_send_to(datagram, to)),
+            }
+        }
+    };
+    tokio::select! {
+        () = serving => {}
+        () = stop => {}
+    }
+    Ok(Ok(()))
+}
