@@ -246,7 +246,7 @@ fn condition(impair: &Value) -> Result<String, String> {
             "lan" => limits(0.0, 0.0, 0.0, 0.0),
             "wifi" => limits(5.0, 2.0, 0.1, 0.0),
             "wifi-bad" => limits(40.0, 15.0, 2.0, 20_000.0),
-            "mobile-4g" => limits(25.0, 8.0, 0.5, 0.0),
+            "mobile" | "mobile-4g" => limits(25.0, 8.0, 0.5, 0.0),
             "mobile-3g" => limits(100.0, 30.0, 2.0, 2_000.0),
             "satellite" => limits(40.0, 7.0, 1.0, 0.0),
             "satellite-geo" => limits(300.0, 20.0, 0.5, 25_000.0),

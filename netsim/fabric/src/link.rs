@@ -284,15 +284,12 @@ impl<B: Clone> Link<B> {
 
     /// Whether packet number `number` comes out twice.
     fn copies(&mut self, number: u64) -> bool {
-        let Probability::ZERO = self.config.duplicate else {
-            let hit = self.config.duplicate.hits(self.draws.duplicate.draw(number));
-            if hit {
-                self.counters.duplicated += 1;
-                self.counters.decided(Decision::Duplicated, number);
-            }
-            return hit;
-        };
-        false
+        let hit = self.config.duplicate.hits(self.draws.duplicate, number);
+        if hit {
+            self.counters.duplicated += 1;
+            self.counters.decided(Decision::Duplicated, number);
+        }
+        hit
     }
 
     /// Why the link does not take a packet of `len` bytes at all.
@@ -324,12 +321,9 @@ impl<B: Clone> Link<B> {
     /// What chance has in store for a packet that is not lost.
     fn fate(&mut self, packet: &Packet<B>, number: u64, copy: bool) -> Fate {
         let draws = if copy { &self.copy_draws } else { &self.draws };
-        let hits = |probability: Probability, stream: Stream| {
-            probability != Probability::ZERO && probability.hits(stream.draw(number))
-        };
-        let corrupt = hits(self.config.corrupt, draws.corrupt);
+        let corrupt = self.config.corrupt.hits(draws.corrupt, number);
         let out_of_turn = match self.config.reorder {
-            Reorder::Share { share, .. } => hits(share, draws.reorder),
+            Reorder::Share { share, .. } => share.hits(draws.reorder, number),
             _ => false,
         };
         let damage = if corrupt { Some(Damage::new(draws.damage.draw(number))) } else { packet.damage };

@@ -1,116 +1,26 @@
 //! From a topology to the steps that build it.
 
+mod error;
+mod place;
+
+pub use error::PlanError;
+pub(crate) use place::INNER;
+use place::SERVERS;
+pub use place::{Direction, LinkName, Place, Service};
+
 use crate::address::{AddressPlan, CORE, RouterAddresses};
-use crate::error::PlanError;
 use crate::model::{Access, Gateway, Host, Interface, Ipv6, Topology};
-use crate::pipe;
-use crate::region::{CENTRE, Core};
+use crate::region::Core;
 use crate::tree::Tree;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt;
 use core::net::IpAddr;
 use netsim_fabric::{Filtering, Ipv6Config, LinkConfig, Prefix, RouterConfig};
 
 /// Largest IP packet a host sends, in bytes.
 pub const HOST_MTU: u32 = 1500;
-
-/// A place that links join: a named host or router, or the internet's core.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
-    /// The router in the middle that joins all public places, without delay of its own.
-    Internet,
-    /// A region's part of the internet's core, likewise.
-    Region(String),
-    /// A router of the topology.
-    Router(String),
-    /// A host of the topology, at the interface it uses at first.
-    Host(String),
-    /// A host of the topology, at another interface.
-    Interface {
-        /// The host.
-        host: String,
-        /// The interface.
-        name: String,
-    },
-    /// The servers of a router or region or, without a name, of the internet.
-    Servers(Option<String>),
-    /// Where a link that is carried by another engine takes packets in and gives them back.
-    PipeEnd {
-        /// The link.
-        link: String,
-        /// Whether it is the end of the host or router that has the link.
-        near: bool,
-    },
-    /// The inner device of a router that a kernel is.
-    Inner(String),
-    /// The outer device of a router that a kernel is.
-    Outer(String),
-}
-
-/// What servers offer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Service {
-    /// STUN with NAT behaviour discovery (RFC 8489, RFC 5780).
-    Stun,
-    /// The names of the network's hosts.
-    Dns {
-        /// Whether IPv4 addresses are made up as IPv6 ones (RFC 6147).
-        dns64: bool,
-    },
-    /// NAT-PMP, PCP and UPnP.
-    PortMapping,
-}
-
-/// Which way a directed link goes, seen from the host or router that has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Direction {
-    /// Away from it.
-    Up,
-    /// Towards it.
-    Down,
-}
-
-impl Direction {
-    /// The direction as it is written in records.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Direction::Up => "up",
-            Direction::Down => "down",
-        }
-    }
-}
-
-/// A directed link's name: `bob.link` up, `home.uplink` down, `phone.mobile.link` up.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LinkName {
-    /// `HOST.link`, or `HOST.INTERFACE.link` where a host has several, or `ROUTER.uplink`, or `REGION.REGION.transit`.
-    pub link: String,
-    /// Which of its two directions.
-    pub direction: Direction,
-}
-
-impl LinkName {
-    /// Whether it leads to servers, to the device of a router that a kernel is, out of a pipe or to what all regions share: part of the network, but
-    /// not of what a scenario describes.
-    pub fn is_auxiliary(&self) -> bool {
-        let endings = [SERVERS, INNER, CENTRE];
-        endings.iter().any(|ending| self.link.ends_with(ending)) || pipe::leads_out(&self.link)
-    }
-}
-
-/// What the names of links to servers end with. Those of hosts and routers end with `.link` and `.uplink`.
-const SERVERS: &str = ".servers";
-/// The same for links to the inner device of a router that a kernel is.
-pub(crate) const INNER: &str = ".inner";
-
-impl fmt::Display for LinkName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.link, self.direction.as_str())
-    }
-}
 
 /// One thing a lab has to do. Steps are in an order in which each finds what it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use super::jitter::Jitter;
 use super::loss::Loss;
 use super::queue::Queue;
 use super::rate::Rate;
+use crate::random::Stream;
 
 /// A probability as an integer ratio: parts per billion, so that "1 %" has one spelling and no rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -26,8 +27,13 @@ impl Probability {
         self.0
     }
 
+    /// Whether draw number `number` of a stream falls inside. What never happens costs no draw.
+    pub(super) fn hits(self, stream: Stream, number: u64) -> bool {
+        self != Probability::ZERO && self.contains(stream.draw(number))
+    }
+
     /// Whether a uniform 64-bit draw falls inside.
-    pub(super) fn hits(self, draw: u64) -> bool {
+    pub(super) fn contains(self, draw: u64) -> bool {
         (u128::from(draw) * u128::from(Self::BILLION)) >> 64 < u128::from(self.0)
     }
 }

@@ -97,11 +97,11 @@ impl LossState {
     pub(super) fn loses(&mut self, loss: &Loss, n: u64, fate: Stream, change: Stream) -> bool {
         match loss {
             Loss::None => false,
-            Loss::Bernoulli(probability) => probability.hits(fate.draw(n)),
+            Loss::Bernoulli(probability) => probability.hits(fate, n),
             Loss::GilbertElliott { fail, recover, loss_good, loss_bad } => {
                 let (lost, turns) = if self.bad { (loss_bad, recover) } else { (loss_good, fail) };
-                self.bad ^= turns.hits(change.draw(n));
-                lost.hits(fate.draw(n))
+                self.bad ^= turns.hits(change, n);
+                lost.hits(fate, n)
             }
             Loss::Scripted(script) => script.0.binary_search(&n).is_ok(),
         }

@@ -7,9 +7,8 @@
 use super::counters::{Cause, Decision};
 use super::flight::Flying;
 use super::queue::Limit;
-use super::{Link, Probability, Rate, Sight};
+use super::{Link, Rate, Sight};
 use crate::packet::{Damage, Packet};
-use crate::random::Stream;
 use crate::time::Time;
 
 impl<B: Clone> Link<B> {
@@ -18,7 +17,7 @@ impl<B: Clone> Link<B> {
         self.counters.packets += count;
         self.counters.bytes += packet.segments.run_wire_len();
         let lost = self.loss.loses(&self.config.loss, number, self.draws.loss, self.draws.loss_state);
-        let copied = self.hits(self.config.duplicate, self.draws.duplicate, number);
+        let copied = self.config.duplicate.hits(self.draws.duplicate, number);
         if copied {
             self.counters.decided(Decision::Duplicated, number);
         }
@@ -68,7 +67,7 @@ impl<B: Clone> Link<B> {
         }
         let mut whole = Flying::whole(at, self.offers, number, packet.clone());
         // It takes a super-packet apart for this, and damages its first segment.
-        if self.hits(self.config.corrupt, draws.corrupt, number) {
+        if self.config.corrupt.hits(draws.corrupt, number) {
             self.counters.corrupted += 1;
             self.counters.decided(if copy { Decision::CopyCorrupted } else { Decision::Corrupted }, number);
             let mut first = whole.packet.clone();
@@ -83,9 +82,5 @@ impl<B: Clone> Link<B> {
             }
         }
         self.line.flight.pass(whole);
-    }
-
-    fn hits(&self, probability: Probability, stream: Stream, number: u64) -> bool {
-        probability != Probability::ZERO && probability.hits(stream.draw(number))
     }
 }

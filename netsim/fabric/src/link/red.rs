@@ -65,7 +65,7 @@ impl Red {
         // "p_a = p_b / (1 - count p_b)": drops come evenly spaced instead of in clusters.
         let rest = BILLION.saturating_sub(count.saturating_mul(base));
         let ppb = (base * BILLION).checked_div(rest).unwrap_or(BILLION).min(BILLION);
-        if !Probability::from_ppb(ppb as u32).is_some_and(|probability| probability.hits(draw)) {
+        if !Probability::from_ppb(ppb as u32).is_some_and(|probability| probability.contains(draw)) {
             return Verdict::Pass;
         }
         self.count = Some(0);

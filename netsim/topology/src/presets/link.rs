@@ -1,8 +1,18 @@
 //! Access links by name.
 //!
-//! Every value is either taken from the source named beside it or marked **typical**: a round figure of the right order
-//! that no single measurement stands behind. Delays are one way, between the host and the core of the internet; what lies
-//! beyond has delays of its own. Buffers are given as the time they take to drain.
+//! Every value is either backed by the source named beside it or marked **typical**: a round figure that we chose and
+//! no measurement stands behind. What a preset's comment does not mention is typical too. Sources were looked up; one
+//! marked with * was read as somebody else quotes it. Most of them measure round trips; delays here are one way,
+//! between the host and the core of the internet; what lies beyond has delays of its own. Buffers are given as the time
+//! they take to drain.
+//!
+//! Named more than once:
+//!
+//! - FCC 13: "Thirteenth Measuring Broadband America Fixed Broadband Report", FCC 24-136, appendix C, 2024, of autumn
+//!   2022.
+//! - Grigorik: I. Grigorik, "High Performance Browser Networking", O'Reilly 2013, <https://hpbn.co>.
+//! - Michel: F. Michel et al., "A First Look at Starlink Performance", IMC 2022 (one dish in Belgium), in the author's
+//!   words: <https://blog.apnic.net/2022/11/28/fact-checking-starlinks-performance-figures>.
 
 use crate::model::Access;
 use alloc::sync::Arc;
@@ -105,62 +115,68 @@ pub const STEADY_CELL: Cellular = Cellular {
     duration_ms: 60_000,
 };
 
-/// Rate, delay: one 10 Gbit/s port, two switches; buffer of 0.4 ms (512 KB, a shallow switch port). Typical; delays of
-/// this order in C. Guo et al., "Pingmesh", SIGCOMM 2015 (medians of 200 to 300 us round trip through host stacks).
+/// Typical: one 10 Gbit/s port, two switches, a buffer of 0.4 ms (500 KB, a shallow switch port).
 fn datacentre() -> Access {
     let way = LinkConfig { coalesce_ns: 10 * US, ..line(mbit(10_000), 25 * US, 400 * US) };
     Access { up: way.clone(), down: way }
 }
 
-/// Delay: fibre to the home had 17 ms round trip to the nearest test server in FCC, "Measuring Broadband America" 2011,
-/// and about half of that in its later reports. Rate: a common product. Buffer 10 ms: typical.
+/// Delay: from the home to the nearest test server and back in 8 to 14 ms, depending on the tier (FCC 13*, chart 16);
+/// ten years before in 18 ms (FCC, February 2013, in Grigorik, chapter 1). Rate, buffer: typical.
 fn fibre() -> Access {
     let way = LinkConfig { jitter: Jitter::Uniform { ns: 200 * US }, ..line(mbit(1_000), 4 * MS, 10 * MS) };
     Access { up: way.clone(), down: way }
 }
 
-/// Delay: some 15 to 28 ms round trip for cable in the FCC's reports. Rates: a common product. The way up waits for grants
-/// (a few milliseconds, DOCSIS 3.0) and is known for its buffer: J. Gettys, K. Nichols, "Bufferbloat", CACM 55(1), 2012;
-/// 250 ms is typical of modems without active queue management (RFC 8034 came to change that).
+/// Delay: 13 to 22 ms round trip, depending on the tier (FCC 13*, chart 16); ten years before 26 ms (FCC, February
+/// 2013, in Grigorik, chapter 1). That such modems are known for their buffers: J. Gettys, K. Nichols, "Bufferbloat:
+/// Dark Buffers in the Internet", CACM 55(1), 2012, and RFC 8034, which came to change it. How large they are (250 ms
+/// up, 50 ms down), the wait for grants on the way up (jitter) and the rates: typical.
 fn cable() -> Access {
     let up = LinkConfig { jitter: Jitter::Uniform { ns: 3 * MS }, ..line(mbit(20), 7 * MS, 250 * MS) };
     let down = LinkConfig { jitter: Jitter::Uniform { ns: MS }, ..line(mbit(200), 7 * MS, 50 * MS) };
     Access { up, down }
 }
 
-/// Delay: about 44 ms round trip for DSL in FCC 2011, less for VDSL2; interleaving adds a fixed 8 to 16 ms (ITU-T G.993.2).
-/// Rates: a common product. Buffers: typical. Impulse noise: one burst in 100,000 packets, typical.
+/// Delay: 20 to 61 ms round trip, depending on the tier, and 23 to 34 ms by provider (FCC 13*, chart 16); ten years
+/// before 44 ms (FCC, February 2013, in Grigorik, chapter 1). Rates, buffers and impulse noise (one burst in 100,000
+/// packets): typical.
 fn dsl() -> Access {
     let with_noise = |link| LinkConfig { loss: bursts(100_000, 8), jitter: Jitter::Uniform { ns: 500 * US }, ..link };
     Access { up: with_noise(line(mbit(10), 15 * MS, 150 * MS)), down: with_noise(line(mbit(50), 15 * MS, 80 * MS)) }
 }
 
-/// Typical for 802.11ac in the same room. The medium is shared, retransmission hides loss and shows as jitter with a
-/// tail (T. Hoiland-Jorgensen et al., "Ending the Anomaly", USENIX ATC 2017, for delays and buffers).
+/// Typical: 802.11ac in the same room. The medium is shared; retransmission hides loss and shows as jitter with a tail.
 fn wifi_good() -> Access {
     let jitter = Jitter::Pareto { scale_ns: 500 * US, shape_milli: 3_000 };
     let way = LinkConfig { jitter, ..line(mbit(200), MS, 30 * MS) };
     Access { up: way.clone(), down: way }
 }
 
-/// Typical for a weak signal: a low rate, heavy-tailed delays from retransmissions, and bursts where they give up; a
-/// buffer sized for the rates of a good signal (Hoiland-Jorgensen et al. measured hundreds of milliseconds).
+/// Typical: a weak signal, so a low rate, heavy-tailed delays from retransmissions, and bursts where they give up.
+/// Buffer: queues in Wi-Fi stacks held packets for hundreds of milliseconds*, and a cure made it an order of magnitude
+/// less (T. Høiland-Jørgensen et al., "Ending the Anomaly", USENIX ATC 2017, <https://arxiv.org/abs/1703.00064>); 300
+/// ms is typical.
 fn wifi_bad() -> Access {
     let jitter = Jitter::Pareto { scale_ns: 5 * MS, shape_milli: 2_000 };
     let way = LinkConfig { jitter, loss: bursts(500, 5), ..line(mbit(10), 3 * MS, 300 * MS) };
     Access { up: way.clone(), down: way }
 }
 
-/// Round trips of 100 ms and more, and buffers of a second and more, over HSPA: H. Jiang et al., "Tackling Bufferbloat in
-/// 3G/4G Networks", IMC 2012. Rates: typical.
+/// Delay: 100 to 200 ms over HSPA+, 150 to 400 ms over HSPA, as AT&T had it (Grigorik, table 7-10); below 150 ms with
+/// T-Mobile US later (OpenSignal's pings in FierceWireless). Rates: 0.5 to 5 Mbit/s (Grigorik, table 7-2). Buffer:
+/// queues of several seconds (K. Winstein et al., "Stochastic Forecasts ...", NSDI 2013), round trips of up to 10 s*
+/// (H. Jiang et al., "Tackling Bufferbloat in 3G/4G Networks", IMC 2012); one second is typical, and so is the jitter.
 fn mobile_3g() -> Access {
     let way = |rate, sigma_ns| LinkConfig { jitter: Jitter::Normal { sigma_ns }, ..line(mbit(rate), 50 * MS, SECOND) };
     Access { up: way(1, 10 * MS), down: way(4, 8 * MS) }
 }
 
-/// Round trips of 40 to 50 ms, and rates that wander within seconds: K. Winstein et al. ("Sprout"), NSDI 2013; J. Huang et
-/// al., "A Close Examination of Performance and Power Characteristics of 4G LTE Networks", MobiSys 2012. Mean rates,
-/// buffer: typical. The radio link retransmits: no loss.
+/// Delay: 34 to 50 ms round trip on average in North America in 2019 (FCC 20-188*, figure G-20), 40 to 50 ms as AT&T
+/// had it (Grigorik, table 7-10). Rates lie between medians of 13 and 6 Mbit/s in 2012 (J. Huang et al., "A Close
+/// Examination of Performance and Power Characteristics of 4G LTE Networks", MobiSys 2012) and of 29.5 and 14 Mbit/s
+/// with a good signal (in Michel*); they "change dramatically with time" (Winstein et al., NSDI 2013), here as a model
+/// has it whose figures are typical, as are jitter and buffer. No loss: the radio link retransmits.
 fn mobile_4g() -> Access {
     let cell = |mean_bps, seed| wandering(Cellular { mean_bps, ..STEADY_CELL }, seed);
     let jitter = Jitter::Uniform { ns: 3 * MS };
@@ -168,8 +184,10 @@ fn mobile_4g() -> Access {
     Access { up: way(cell(8 * MBIT, 41)), down: way(cell(24 * MBIT, 42)) }
 }
 
-/// Rates and round trips of mid-band 5G: A. Narayanan et al., "A Variegated Look at 5G in the Wild", SIGCOMM 2021, and
-/// M. Rochman et al., arXiv 2108.00453 (mid-band near good LTE in delay). As one round set of figures: typical.
+/// Delay: 19 to 21 ms round trip on average in Finland, 2021 to 2023 (Ookla in FCC 24-136*, figure III.C.7); elsewhere
+/// not better than a good LTE network (M. I. Rochman et al., <https://arxiv.org/abs/2108.00453>, of Chicago, 2021).
+/// Rates: medians over the world of 166 and 21 Mbit/s in 2021, 206 and 30 the year before (Ookla, "Growing and Slowing:
+/// The State of 5G Worldwide in 2021"). How they wander, jitter, buffer: typical.
 fn mobile_5g() -> Access {
     let cell = |mean_bps, seed| wandering(Cellular { mean_bps, memory_ms: 500, ..STEADY_CELL }, seed);
     let jitter = Jitter::Uniform { ns: 2 * MS };
@@ -177,9 +195,9 @@ fn mobile_5g() -> Access {
     Access { up: way(cell(30 * MBIT, 51)), down: way(cell(150 * MBIT, 52)) }
 }
 
-/// LTE in motion: a rate that spans orders of magnitude, and seconds without any (L. Li et al., "A Longitudinal Measurement
-/// Study of TCP Performance and Behavior in 3G/4G Networks Over High Speed Rails", IEEE/ACM ToN 25(4), 2017), without a
-/// rate. Figures: typical; 2 s of silence every 20 s.
+/// LTE in motion, without a rate: on trains round trips and losses grow, throughput falls and transmissions are
+/// interrupted ("A Longitudinal Measurement Study of TCP Performance and Behavior in 3G/4G Networks Over High Speed
+/// Rails", IEEE/ACM ToN, 2017, of China at up to 310 km/h). All figures, also the 2 s of silence every 20 s: typical.
 pub const MOVING_CELL: Cellular = Cellular {
     spread_milli: 900,
     memory_ms: 3_000,
@@ -189,7 +207,7 @@ pub const MOVING_CELL: Cellular = Cellular {
     ..STEADY_CELL
 };
 
-/// LTE in motion, with a buffer that holds what comes while it is silent. Figures: typical.
+/// LTE in motion, with a buffer that holds what comes while it is silent. All figures: typical.
 fn train() -> Access {
     let cell = |mean_bps, seed| wandering(Cellular { mean_bps, ..MOVING_CELL }, seed);
     let jitter = Jitter::Pareto { scale_ns: 3 * MS, shape_milli: 2_500 };
@@ -197,10 +215,14 @@ fn train() -> Access {
     Access { up: way(cell(4 * MBIT, 61)), down: way(cell(10 * MBIT, 62)) }
 }
 
-/// Starlink. A new assignment of paths every 15 s for everyone at once, with steps in delay and rate: N. Mohan et al., "A
-/// Multifaceted Look at Starlink Performance", WWW 2024. 20 ms shortest and 50 ms median round trip to European servers,
-/// downloads between 100 and 300 Mbit/s: F. Michel et al., "A First Look at Starlink Performance", IMC 2022. The length of
-/// the gap (60 ms), the sizes of the steps and the loss: typical.
+/// Starlink. A new assignment of paths every 15 s for everyone at once, with steps in delay and rate and less than a
+/// second's disruption: N. Mohan et al., "A Multifaceted Look at Starlink Performance", WWW 2024,
+/// <https://arxiv.org/abs/2310.09242>. Delay: 36 to 48 ms round trip from dish to point of presence (Mohan*); to
+/// servers in Europe 20 ms at best, 40 to 60 ms in the middle half (Michel). Rates: 178 and 17 Mbit/s (medians,
+/// Michel*), 105 and 15 (Ookla*, USA, early 2025). Loss: 0.4 % of packets on a lightly loaded link, in bursts (Michel*,
+/// table 2). Gap: 30 to 50 ms more than usual at a change (G. Huston, "A transport protocol's view of Starlink", APNIC
+/// 2024); that it takes 60 ms, the steps' sizes, the lengths of bursts, jitter (less than Huston's) and buffer:
+/// typical.
 fn satellite_leo() -> Access {
     const INTERVAL: u64 = 15 * SECOND;
     const GAP: u64 = 60 * MS;
@@ -221,13 +243,15 @@ fn satellite_leo() -> Access {
         Schedule::new(steps, period).map_or(Rate::Unlimited, Rate::Schedule)
     };
     let jitter = Jitter::Pareto { scale_ns: 2 * MS, shape_milli: 3_000 };
-    let way =
-        |mean| LinkConfig { jitter: jitter.clone(), loss: bursts(5_000, 5), ..line(rate(mean), 17 * MS, 150 * MS) };
+    let way = |mean| LinkConfig { jitter: jitter.clone(), loss: bursts(600, 5), ..line(rate(mean), 17 * MS, 150 * MS) };
     Access { up: way(15), down: way(150) }
 }
 
-/// 36,000 km up and down again are 240 ms; with scheduling, 638 ms round trip in FCC, "Measuring Broadband America" 2013.
-/// Rates: a common product. Buffer and loss: typical.
+/// Delay: 36,000 km up and down again are 240 ms at the speed of light; round trips take 600 ms at least (Michel*),
+/// medians were 630 and 724 ms in 2021 (Viasat, HughesNet: Ookla in RCR Wireless, 4 August 2021) and 684 and 683 ms in
+/// 2025 (Ookla*), to servers beyond the core. Rates: medians of 49 and 48 Mbit/s down in 2025 (Ookla*), 3.4 and 2.4
+/// Mbit/s up in 2021 (Ookla, "How Starlink's Satellite Internet Stacks Up Against HughesNet and Viasat around the
+/// Globe"). Jitter, buffer, loss: typical.
 fn satellite_geo() -> Access {
     let way = |rate, jitter_ns| LinkConfig {
         jitter: Jitter::Uniform { ns: jitter_ns },
@@ -237,8 +261,9 @@ fn satellite_geo() -> Access {
     Access { up: way(3, 30 * MS), down: way(50, 10 * MS) }
 }
 
-/// 150 ms round trip: Europe to the west of North America or to East Asia, some 15,000 km of fibre at 5 us per km. Rate,
-/// jitter, loss: typical of an uncongested backbone.
+/// Delay: 15,000 km of fibre at 5 us per km (Optelian, "Minimizing Latency in Optical Networks"*), 150 ms there and
+/// back; Belgium to San Francisco took about 135 ms beyond the access link (184 ms in all, 42 to 52 ms of it near:
+/// Michel*). Rate, jitter, buffer, loss: typical of an uncongested backbone.
 fn intercontinental() -> Access {
     let way = LinkConfig {
         jitter: Jitter::Uniform { ns: 300 * US },
