@@ -59,7 +59,7 @@ fn check_file(file: &Path) -> Result<(), CliError> {
         [] => {}
         [one] => output::note(format!("{file}: not by this version: {one}")),
         [first, others @ ..] => {
-            output::note(format!("{file}: not by this version: {first}; and {} more", others.len()))
+            output::note(format!("{file}: not by this version: {first}; and {} more", others.len()));
         }
     }
     Ok(())
