@@ -44,24 +44,51 @@ pub(crate) fn combinations(matrix: &Table, base: &Table, files: &Files) -> Resul
         let message = format!("more than {MAX_COMBINATIONS} combinations; write several files with fewer values");
         return Err(files.error("matrix", message));
     }
-    let mut all = vec![(Vec::new(), base.clone())];
+    let mut all: Vec<Vec<(&Axis, &Point)>> = vec![Vec::new()];
     for axis in &axes {
-        let more = |(labels, table): &(Vec<String>, Table)| -> Vec<(Vec<String>, Table)> {
-            let one = |point: &Point| {
-                let mut table = table.clone();
-                over(&mut table, point.overlay.clone());
-                let label = format!("{}={}", axis.key, point.label);
-                (labels.iter().cloned().chain([label]).collect(), table)
-            };
-            axis.points.iter().map(one).collect()
-        };
-        all = all.iter().flat_map(more).collect();
+        let mut more = Vec::new();
+        for chosen in &all {
+            more.extend(axis.points.iter().map(|point| [&chosen[..], &[(axis, point)]].concat()));
+        }
+        all = more;
     }
-    let named = |(labels, table): (Vec<String>, Table)| {
+    let named = |chosen: Vec<(&Axis, &Point)>| {
+        let labels: Vec<String> = chosen.iter().map(|(axis, point)| format!("{}={}", axis.key, point.label)).collect();
         let suffix = if labels.is_empty() { String::new() } else { format!("[{}]", labels.join(",")) };
-        Combination { suffix, table }
+        Ok(Combination { suffix, table: apply(base, &chosen, files)? })
     };
-    Ok(all.into_iter().map(named).collect())
+    all.into_iter().map(named).collect()
+}
+
+/// The file with one value of each axis. Those that start a link, a NAT or the payload anew come first, so that the keys
+/// of others stay; what two axes both set is a mistake, because one of them would be in the name and not in the network.
+fn apply(base: &Table, chosen: &[(&Axis, &Point)], files: &Files) -> Result<Table, FileError> {
+    let mut table = base.clone();
+    for anew in [true, false] {
+        let now = || chosen.iter().filter(|(_, point)| starts_anew(&point.overlay) == anew);
+        now().for_each(|(_, point)| over(&mut table, point.overlay.clone()));
+        for (axis, point) in now() {
+            let mut again = table.clone();
+            over(&mut again, point.overlay.clone());
+            if again != table {
+                let message = format!("another axis sets what `{}` sets; let one of them set it", point.label);
+                return Err(files.error(format!("matrix.{}", axis.key), message));
+            }
+        }
+    }
+    Ok(table)
+}
+
+/// Whether it sets a whole link, NAT or payload.
+fn starts_anew(overlay: &Table) -> bool {
+    let whole = |key: &str, value: &Value| match (key, value) {
+        ("link" | "uplink" | "nat", Value::Table(table)) => table.contains_key("preset"),
+        ("link" | "uplink" | "nat", _) | ("interface", _) => true,
+        _ => false,
+    };
+    let entries = ["router", "host"].iter().filter_map(|kind| overlay.get(*kind)?.as_array()).flatten();
+    let mut keys = entries.filter_map(Value::as_table).flatten();
+    keys.any(|(key, value)| whole(key, value)) || overlay.get("payload").is_some_and(|own| own.get("kind").is_some())
 }
 
 /// Finds the lists in a table of tables: `uplink.rate = […]` is an axis `uplink.rate`.

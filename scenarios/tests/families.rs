@@ -121,6 +121,8 @@ fn a_matrix_is_one_scenario_for_each_combination() {
         "shape = [{ name = \"slow\", set = { rate = \"1Mbit\", timeout = \"300s\" } }, { name = \"fast\", set = { link = \
          \"fibre\", host.alice.link = \"fibre\" } }]",
         "timeout = [\"1min\", \"2min\"]\nroles.provider = [\"alice\"]",
+        // A preset would undo the delay, if it came after it.
+        "link = [\"dsl\", \"4g\"]\ndelay = [\"50ms\"]",
     ];
     let lines = rows.iter().map(|row| {
         let all = expand(&with(row)).unwrap_or_else(|error| panic!("{row}: {error}"));
@@ -282,6 +284,10 @@ fn mistakes_name_file_key_and_fix() {
         with("host.bob = [1]"),
         with("region = [\"eu-west\"]"),
         with("repeat = [1, 2]"),
+        with("size = [\"1MiB\"]\npayload.size = [\"2MiB\"]"),
+        with("rate = [\"1Mbit\"]\nlink.down.rate = [\"2Mbit\"]"),
+        with("link = [\"4g\"]\nhost.bob.link = [\"5g\"]"),
+        with("loss = [\"1%\"]\nshape = [{ name = \"x\", set = { loss = \"2%\" } }]"),
         with(&format!("size = [{}]\nloss = [{}]", list("B"), list("ppm"))),
         with("fetchers = [3]\nproviders = [1]")
             .replace("[matrix]", "[roles]\nfetcher = [\"bob\", \"carol\"]\n[matrix]"),

@@ -249,8 +249,7 @@ impl Lab {
                     let (namespace, device) = parts::room(name, addresses, &mut workshop)?;
                     let node = numbers.nodes[&Place::Servers(of.clone())];
                     devices.push((node, device));
-                    let region = of.clone().map(Place::Region);
-                    if region.is_none_or(|region| numbers.nodes.contains_key(&region)) {
+                    if of.clone().map(Place::Region).is_none_or(|region| numbers.nodes.contains_key(&region)) {
                         let held = namespace.try_clone();
                         let held = held.map_err(|source| LabError::Namespace { host: name.to_owned(), source })?;
                         let mut host = Host::new(name, node, held, addresses, &[])?;

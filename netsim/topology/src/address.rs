@@ -5,8 +5,8 @@
 //! most home routers: that two homes use the same addresses is part of what transfer software has to cope with. Carriers
 //! have 100.64.0.0/10 and companies 10.0.0.0/8 ([`Lan`]). Every router with IPv6 has a prefix of 64 bits of its own.
 
-use crate::error::PlanError;
 use crate::model::{Ipv6, Lan, Topology};
+use crate::plan::PlanError;
 use crate::tree::Tree;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};

@@ -1,13 +1,14 @@
 //! From a topology to the steps that build it.
 
+mod error;
 mod place;
 
+pub use error::PlanError;
 pub(crate) use place::INNER;
 use place::SERVERS;
 pub use place::{Direction, LinkName, Place, Service};
 
 use crate::address::{AddressPlan, CORE, RouterAddresses};
-use crate::error::PlanError;
 use crate::model::{Access, Gateway, Host, Interface, Ipv6, Topology};
 use crate::region::Core;
 use crate::tree::Tree;

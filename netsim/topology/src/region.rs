@@ -4,9 +4,8 @@
 //! joins every two, and perfect links lead to the middle, where the internet's servers are. So those are equally near to
 //! everybody, as real ones that have one address everywhere (anycast) nearly are.
 
-use crate::error::PlanError;
 use crate::model::{Access, Topology};
-use crate::plan::{Direction, LabStep, LinkName, Place, access, down, servers};
+use crate::plan::{Direction, LabStep, LinkName, Place, PlanError, access, down, servers};
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;

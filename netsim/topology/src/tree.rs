@@ -1,7 +1,7 @@
 //! Who hangs on whom, checked once and then looked up by position.
 
-use crate::error::PlanError;
 use crate::model::{Ipv6, Lan, Router, Topology};
+use crate::plan::PlanError;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -81,8 +81,8 @@ pub struct LinkName {
 }
 
 impl LinkName {
-    /// Whether it leads to servers, to the device of a router that a kernel is, out of a pipe or to what all regions share: part of the network, but
-    /// not of what a scenario describes.
+    /// Whether it leads to servers, to the device of a router that a kernel is, out of a pipe or to the middle that all
+    /// regions share: part of the network, but not of what a scenario describes.
     pub fn is_auxiliary(&self) -> bool {
         let endings = [SERVERS, INNER, CENTRE];
         endings.iter().any(|ending| self.link.ends_with(ending)) || pipe::leads_out(&self.link)

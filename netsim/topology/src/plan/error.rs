@@ -1,4 +1,4 @@
-//! Why a topology cannot be built.
+//! What cannot be planned.
 
 use crate::model::Interface;
 use alloc::string::String;
