@@ -8,11 +8,12 @@ use longhaul_record::text;
 use netsim_topology::{
     Change, Cross, Event, HOST_MTU, LinkName, MIN_CROSS_PACKET, Opening, Topology, Traffic, opening, way,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
 
 /// One flow as it is written.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CrossFile {
     kind: Kind,
@@ -25,7 +26,7 @@ pub(crate) struct CrossFile {
     packet: Option<Bytes>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
     Tcp,
@@ -165,12 +166,11 @@ impl Place<'_> {
 }
 
 /// Each flow as a sentence: what it sends when, and which links of the transfer it shares.
-pub(crate) fn words(topology: &Topology, cross: &[Cross], transfer: [&str; 2]) -> Vec<String> {
-    let [a, b] = transfer;
+pub(crate) fn words(topology: &Topology, cross: &[Cross], transfer: &[[&str; 2]]) -> Vec<String> {
     let names = |from: &str, to: &str| -> Vec<LinkName> {
         way(topology, from, to).unwrap_or_default().into_iter().map(|(name, _)| name).collect()
     };
-    let of_transfer = [names(a, b), names(b, a)].concat();
+    let of_transfer: Vec<LinkName> = transfer.iter().flat_map(|[a, b]| [names(a, b), names(b, a)].concat()).collect();
     let sentence = |flow: &Cross| {
         let what = match &flow.traffic {
             Traffic::Tcp { congestion: None } => "a TCP flow".to_owned(),

@@ -33,14 +33,19 @@ impl Scenario {
                 (_, true) => format!("{} ({})", host.name, interface.name),
                 (_, false) => format!("{} ({}, down at first)", host.name, interface.name),
             };
-            let parts = [name, link(&interface.link), list(addresses.interface(&host.name, &interface.name))];
+            let parts = [
+                named(name, &interface.region),
+                link(&interface.link),
+                list(addresses.interface(&host.name, &interface.name)),
+            ];
             lines.push(format!("{indent}{joint}{}", joined(parts)));
         }
         for router in routers {
             let (joint, below) = twig(&mut left);
             let outside = addresses.routers.get(&router.name).map(|own| own.outside.as_slice()).unwrap_or_default();
             let kind = if router.gateway.nat.is_some() { "NAT" } else { "router" };
-            let parts = [format!("{} [{kind}]", router.name), link(&router.uplink), list(outside)];
+            let parts =
+                [named(format!("{} [{kind}]", router.name), &router.region), link(&router.uplink), list(outside)];
             lines.push(format!("{indent}{joint}{}", joined(parts)));
             self.branch(Some(&router.name), &format!("{indent}{below}"), addresses, lines);
         }
@@ -50,6 +55,11 @@ impl Scenario {
 /// A host's interfaces.
 fn ways(host: &Host) -> impl Iterator<Item = (&Host, &Interface)> {
     host.interfaces.iter().map(move |interface| (host, interface))
+}
+
+/// A place and its region, if it has one.
+fn named(name: String, region: &Option<String>) -> String {
+    region.as_ref().map_or_else(|| name.clone(), |region| format!("{name} in {region}"))
 }
 
 fn joined(parts: [String; 3]) -> String {

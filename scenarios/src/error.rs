@@ -40,6 +40,15 @@ pub(crate) fn parse<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Fi
     })
 }
 
+/// Reads a table into a type of the file as written. Where a key is in the text is not known any more.
+pub(crate) fn read<T: DeserializeOwned>(file: &str, table: toml::Table) -> Result<T, FileError> {
+    serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
+        let key = error.path().to_string();
+        let message = with_suggestion(error.into_inner().message());
+        FileError { file: file.into(), key: Some(key).filter(|key| key != "."), message }
+    })
+}
+
 /// `line 3: `, or nothing if the parser does not say.
 fn position(text: &str, error: &toml::de::Error) -> String {
     error.span().map_or_else(String::new, |span| {

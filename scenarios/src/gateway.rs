@@ -2,10 +2,12 @@
 
 use crate::error::nearest;
 use crate::quantity::Nanos;
+use crate::schema::{NatName, any_of};
 use netsim_fabric::{
     Collision, Filtering, FirewallConfig, Hairpin, Mapping, NatConfig, Outbound, Pooling, PortAssignment,
 };
 use netsim_topology::{Gateway, Ipv6, Lan, NAT_PRESETS, nat_preset};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, value::MapAccessDeserializer};
 use std::fmt;
@@ -16,7 +18,7 @@ use std::num::{NonZeroU8, NonZeroU16};
 pub(crate) struct NatChoice(Gateway);
 
 /// What hosts have of IPv6.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Ipv6Choice {
     None,
@@ -28,7 +30,7 @@ pub(crate) enum Ipv6Choice {
 }
 
 /// What is filtered.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum FirewallChoice {
     None,
@@ -40,7 +42,7 @@ pub(crate) enum FirewallChoice {
 }
 
 /// Which addresses there are behind the NAT.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LanChoice {
     Home,
@@ -97,6 +99,8 @@ impl FirewallChoice {
     }
 }
 
+any_of!(NatChoice, "Nat", "A preset, or a table in the terms of RFC 4787", [NatName, NatFile]);
+
 impl<'de> Deserialize<'de> for NatChoice {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<NatChoice, D::Error> {
         struct Visitor;
@@ -138,9 +142,10 @@ fn preset_names() -> Vec<&'static str> {
 }
 
 /// RFC 4787's terms; what is left out is as in the preset, or without one as RFC 4787 recommends.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct NatFile {
+    #[schemars(with = "Option<NatName>")]
     preset: Option<String>,
     mapping: Option<Scope>,
     filtering: Option<Scope>,
@@ -160,7 +165,7 @@ struct NatFile {
 }
 
 /// RFC 4787's three kinds of mapping and of filtering.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Scope {
     EndpointIndependent,
@@ -168,7 +173,7 @@ enum Scope {
     AddressAndPortDependent,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Ports {
     Preserve,
@@ -176,14 +181,14 @@ enum Ports {
     Random,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Collisions {
     NextFree,
     Overload,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Pool {
     Paired,
@@ -193,6 +198,18 @@ enum Pool {
 /// Whether and how, or `false` and `true`: with the external source, as the standard wants it.
 #[derive(Debug, Clone, Copy)]
 struct Hairpinning(Hairpin);
+
+any_of!(Hairpinning, "Hairpin", "Whether, or with which source", [bool, HairpinWord]);
+
+/// The words for it, for the schema.
+#[derive(JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum HairpinWord {
+    Off,
+    ExternalSource,
+    InternalSource,
+}
 
 impl<'de> Deserialize<'de> for Hairpinning {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Hairpinning, D::Error> {

@@ -10,23 +10,39 @@
 //! **Invariant:** pure. Files are handed in as text; the programs and places they name are looked up elsewhere.
 
 mod cross;
+mod draft;
 mod drawing;
 mod error;
+mod expect;
+mod extend;
 mod files;
 mod gateway;
 mod host;
 mod link;
+mod matrix;
 mod patchbay;
+mod payload;
 mod quantity;
+mod region;
+mod roles;
 mod scenario;
+mod schema;
 mod shipped;
 mod subject;
 mod timeline;
 mod words;
 
+pub use draft::Draft;
 pub use error::FileError;
+pub use expect::{Expect, ExpectedPath};
 pub use files::Read;
 pub use patchbay::{Imported, from_patchbay};
-pub use scenario::{Payload, Scenario};
+pub use payload::Payload;
+pub use roles::Roles;
+pub use scenario::{Head, Scenario};
+pub use schema::{scenario_schema, subject_schema};
 pub use shipped::{subjects, suite};
-pub use subject::{Build, Capture, Milestone, Ready, RoleSpec, Subject, VersionSpec};
+pub use subject::{
+    Amount, Build, Capture, FanIn, Milestone, Program, Ready, Source, Stop, StopSignal, Subject, Values, VersionSpec,
+    What,
+};

@@ -7,11 +7,13 @@ mod rate;
 use crate::error::{FileError, nearest};
 use crate::files::Files;
 use crate::quantity::{Nanos, Ppb};
+use crate::schema::{LinkPresetName, any_of};
 use impairment::{JitterChoice, LossChoice, MtuChoice, ReorderChoice};
 use netsim_fabric::{Discipline, Limit, LinkConfig, LinkState, Manner, Outage, Probability, Queue, Rate, Reorder};
 use netsim_topology::{Access, LINK_PRESETS, LinkPreset};
 use queue::QueueChoice;
 use rate::{RateChoice, TraceChoice};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, value::MapAccessDeserializer};
 use std::fmt;
@@ -24,14 +26,14 @@ pub(crate) struct LinkChoice(LinkFile);
 macro_rules! tables {
     ($($key:ident: $type:ty,)*) => {
         /// One direction.
-        #[derive(Debug, Clone, Default, Deserialize)]
+        #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields, default)]
         struct DirectionFile {
             $($key: Option<$type>,)*
         }
 
         /// A link's two directions; what is set beside `up` and `down` holds for both.
-        #[derive(Debug, Default, Deserialize)]
+        #[derive(Debug, Default, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields, default)]
         struct LinkFile {
             preset: Option<Preset>,
@@ -64,7 +66,7 @@ tables! {
 }
 
 /// Whether a link carries anything.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum StateChoice {
     Up,
@@ -73,7 +75,7 @@ enum StateChoice {
 }
 
 /// Whose rules a link follows.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum LikeChoice {
     Wire,
@@ -85,7 +87,7 @@ const NETEM_LIMIT: u64 = 1000;
 
 /// Super-packets leave a fast link in pieces of this length, so that it stays cheap to emulate. At less than about
 /// 120 Mbit/s a packet takes longer than this, and every packet leaves at its own time.
-const COALESCE_NS: u64 = 100_000;
+pub(crate) const COALESCE_NS: u64 = 100_000;
 
 impl LinkChoice {
     /// The link as it is from the start. `key` is where it is written.
@@ -196,6 +198,8 @@ impl StateChoice {
     }
 }
 
+any_of!(LinkChoice, "LinkChoice", "A preset, or a table", [Preset, LinkFile]);
+
 impl<'de> Deserialize<'de> for LinkChoice {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<LinkChoice, D::Error> {
         struct Visitor;
@@ -232,6 +236,8 @@ impl Preset {
         })
     }
 }
+
+any_of!(Preset, "LinkPreset", "A link that has a name", [LinkPresetName]);
 
 impl<'de> Deserialize<'de> for Preset {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Preset, D::Error> {

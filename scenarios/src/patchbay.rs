@@ -318,7 +318,7 @@ mod tests {
         let imported = from_patchbay("topo.toml", NETWORK, "from-patchbay").unwrap();
         insta::assert_snapshot!(format!("{}\n---\n{}", imported.text, imported.notes.join("\n")));
         let scenario = crate::Scenario::parse("from-patchbay.toml", &imported.text).unwrap();
-        assert_eq!((scenario.provider.as_str(), scenario.topology.hosts.len()), ("client-0", 3));
+        assert_eq!((scenario.provider(), scenario.topology.hosts.len()), ("client-0", 3));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Quantities with their unit as text: `"40ms"`, `"1%"`, `"50Mbit"`, `"64KiB"`. Exact integers in memory.
 
+use crate::schema::text;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use std::num::NonZeroU64;
@@ -41,6 +42,8 @@ pub(crate) struct Bytes(pub(crate) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MilliPackets(pub(crate) u64);
 
+text!(Nanos, "Duration", "A duration, for example \"40ms\"", r"^[0-9.]+ *(ns|us|ms|s|min)$");
+
 impl<'de> Deserialize<'de> for Nanos {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Nanos, D::Error> {
         let text = Text::deserialize(deserializer)?;
@@ -54,6 +57,8 @@ impl<'de> Deserialize<'de> for Nanos {
     }
 }
 
+text!(Ppb, "Share", "A share, for example \"1%\"", r"^[0-9.]+ *(%|ppm)$");
+
 impl<'de> Deserialize<'de> for Ppb {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ppb, D::Error> {
         let text = Text::deserialize(deserializer)?;
@@ -64,6 +69,8 @@ impl<'de> Deserialize<'de> for Ppb {
         }
     }
 }
+
+text!(BitsPerSecond, "Rate", "Bits per second, for example \"50Mbit\"", r"^[0-9.]+ *(bit|kbit|Mbit|Gbit)$");
 
 impl<'de> Deserialize<'de> for BitsPerSecond {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<BitsPerSecond, D::Error> {
@@ -78,6 +85,8 @@ impl<'de> Deserialize<'de> for BitsPerSecond {
     }
 }
 
+text!(Bytes, "Size", "A size, for example \"64KiB\"", r"^[0-9.]+ *(B|kB|MB|GB|KiB|MiB|GiB)$");
+
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
         let text = Text::deserialize(deserializer)?;
@@ -85,6 +94,8 @@ impl<'de> Deserialize<'de> for Bytes {
         u64::try_from(value).map(Bytes).map_err(|_| D::Error::custom(format!("\"{}\" is too large", text.0)))
     }
 }
+
+text!(MilliPackets, "Packets", "A number of packets, for example \"5 packets\"", r"^[0-9.]+ *packets?$");
 
 impl<'de> Deserialize<'de> for MilliPackets {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<MilliPackets, D::Error> {

@@ -1,15 +1,24 @@
 //! Scenario files.
 
 use crate::cross::{self, CrossFile};
-use crate::error::{FileError, nearest, parse};
+use crate::error::{self, FileError, parse};
+use crate::expect::{Expect, ExpectFile};
+use crate::extend::{Extended, extended};
 use crate::files::{self, Files, Read};
 use crate::gateway::{self, FirewallChoice, Ipv6Choice, LanChoice, NatChoice};
 use crate::host::HostFile;
 use crate::link::LinkChoice;
-use crate::quantity::{Bytes, Nanos};
+use crate::matrix::{Combination, combinations};
+use crate::payload::{Payload, PayloadFile};
+use crate::quantity::Nanos;
+use crate::region::{Atlas, RegionFile};
+use crate::roles::{Groups, Roles, RolesFile};
 use crate::timeline::{self, AtFile};
 use netsim_topology::{Cross, Event, Router, Topology, plan};
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A scenario in its resolved form.
@@ -29,66 +38,91 @@ pub struct Scenario {
     pub cross: Vec<Cross>,
     /// What is sent.
     pub payload: Payload,
-    /// The host that has it.
-    pub provider: String,
-    /// The host that gets it.
-    pub fetcher: String,
+    /// Which hosts do what.
+    pub roles: Roles,
     /// How often it is run when not said otherwise.
     pub repeat: u32,
     /// How long one transfer may take.
     pub timeout: Duration,
+    /// What runs are expected to come to.
+    pub expect: Expect,
+    /// The scenarios it extends, the nearest first.
+    pub bases: Vec<String>,
 }
 
-/// What is sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Payload {
-    /// One file of random bytes, the same in every run.
-    Random {
-        /// Its size.
-        bytes: u64,
-    },
-    /// A directory of this machine: the first of these that exists.
-    Tree {
-        /// Absolute paths, in order of preference.
-        paths: Vec<String>,
-        /// Files are taken in order of their names up to this many bytes.
-        limit_bytes: u64,
-    },
+/// What a file is called and asked for by, without the rest of it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Head {
+    /// Its name, without a combination's values.
+    pub name: String,
+    /// Its tags.
+    #[serde(default)]
+    pub tags: Vec<String>,
+}
+
+impl Head {
+    /// Reads the head of a scenario file, which is little work. `file` is its name for error messages.
+    pub fn parse(file: &str, text: &str) -> Result<Head, FileError> {
+        parse(file, text)
+    }
 }
 
 /// Everything that decides a result is in the resolved form; this is its version.
 const SCHEMA: u32 = 1;
-/// Payloads are held in memory while they are sent and checked.
-const MAX_PAYLOAD_BYTES: u64 = 16 << 30;
-
-#[derive(Debug, Deserialize)]
+/// The longest name of a combination, in bytes.
+const MAX_EXPANDED: usize = 200;
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ScenarioFile {
+pub(crate) struct ScenarioFile {
+    /// The version of this format: 1.
     schema: u32,
+    /// What it is called: a-z, 0-9, `-`, `.` and `/`.
     name: String,
+    /// The scenario it is, but for what this file says: a shipped one, or a file beside this one.
+    extend: Option<String>,
+    /// One line for lists.
     #[serde(default)]
     summary: String,
+    /// What it can be asked for by, beside its name.
     #[serde(default)]
     tags: Vec<String>,
+    /// Regions of the file's own, or other delays of shipped ones.
+    #[serde(default)]
+    region: Vec<RegionFile>,
+    /// Routers, each with what hangs behind it.
     #[serde(default)]
     router: Vec<RouterFile>,
+    /// The machines that programs run on.
     #[serde(default)]
     host: Vec<HostFile>,
+    /// What is sent.
     payload: PayloadFile,
+    /// Which hosts do what.
     roles: RolesFile,
+    /// What happens to the network during the transfer.
     #[serde(default)]
     at: Vec<AtFile>,
+    /// Flows beside the transfer.
     #[serde(default)]
     cross: Vec<CrossFile>,
+    /// How often, and for how long at most.
     #[serde(default)]
     measure: MeasureFile,
+    /// What makes a test of it.
+    #[serde(default)]
+    expect: ExpectFile,
+    /// Lists of values; each combination is a scenario.
+    #[schemars(with = "Option<BTreeMap<String, Value>>")]
+    matrix: Option<toml::Table>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RouterFile {
     name: String,
+    count: Option<u32>,
     behind: Option<String>,
+    region: Option<String>,
     nat: Option<NatChoice>,
     ipv6: Option<Ipv6Choice>,
     firewall: Option<FirewallChoice>,
@@ -98,30 +132,7 @@ struct RouterFile {
     uplink: LinkChoice,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PayloadFile {
-    kind: PayloadKind,
-    size: Option<Bytes>,
-    paths: Option<Vec<String>>,
-    limit: Option<Bytes>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum PayloadKind {
-    Random,
-    Tree,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RolesFile {
-    provider: Vec<String>,
-    fetcher: Vec<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct MeasureFile {
     repeat: Option<u32>,
@@ -129,56 +140,92 @@ struct MeasureFile {
 }
 
 impl Scenario {
-    /// Reads a scenario file that names no other files. `file` is its name for error messages.
+    /// Reads a scenario file that is one scenario and names no other files. `file` is its name for error messages.
     pub fn parse(file: &str, text: &str) -> Result<Scenario, FileError> {
         Scenario::parse_with(file, text, &files::none)
     }
 
-    /// Reads a scenario file. `read` reads files that it names, traces for example.
+    /// Reads a scenario file that is one scenario. `read` reads files that it names, traces for example.
     pub fn parse_with(file: &str, text: &str, read: Read) -> Result<Scenario, FileError> {
-        let written: ScenarioFile = parse(file, text)?;
-        let files = Files { name: file, read };
-        if written.schema != SCHEMA {
-            let message =
-                format!("schema {} is not known to this version of longhaul; it reads {SCHEMA}", written.schema);
-            return Err(FileError::new(file, "schema", message));
+        let mut all = Scenario::expand(file, text, read)?;
+        match (all.pop(), all.len()) {
+            (Some(one), 0) => Ok(one),
+            (_, others) => {
+                let message = format!("makes {} scenarios of this file; one is wanted here", others + 1);
+                Err(FileError::new(file, "matrix", message))
+            }
         }
-        check_name(file, &written.name)?;
-        let topology = written.topology(&files)?;
-        let plan = plan(&topology);
-        let plan = plan.map_err(|error| FileError { file: file.into(), key: None, message: error.to_string() })?;
-        let [provider, fetcher] = [("provider", &written.roles.provider), ("fetcher", &written.roles.fetcher)]
-            .map(|(role, hosts)| one_host(file, role, hosts, &topology));
-        let (provider, fetcher) = (provider?, fetcher?);
-        if provider == fetcher {
-            return Err(FileError::new(file, "roles", "provider and fetcher are the same host; name two"));
+    }
+
+    /// Reads a scenario file: one scenario, or one for each combination of its matrix, in a fixed order.
+    pub fn expand(file: &str, text: &str, read: Read) -> Result<Vec<Scenario>, FileError> {
+        // As it stands first, because only that knows lines. What a file that extends another leaves out may be there.
+        match parse::<ScenarioFile>(file, text) {
+            Ok(written) if written.extend.is_none() && written.matrix.is_none() => {
+                return Ok(vec![written.resolve(&Files { name: file, read }, Vec::new(), "")?]);
+            }
+            Err(error) if !(extends(text) && error.message.contains("missing field")) => return Err(error),
+            _ => {}
         }
-        let (repeat, timeout) = written.measure.resolve(&files)?;
-        let timeline = timeline::resolve(&written.at, &files, &topology, plan.addresses, timeout)?;
-        let cross = cross::resolve(&written.cross, &files, &topology, &timeline, timeout)?;
-        Ok(Scenario {
-            payload: written.payload.resolve(file)?,
-            name: written.name,
-            summary: written.summary,
-            tags: written.tags,
-            topology,
-            timeline,
-            cross,
-            provider,
-            fetcher,
-            repeat,
-            timeout,
-        })
+        let Extended { mut table, bases } = extended(file, text, read)?;
+        let matrix = match table.remove("matrix") {
+            None => toml::Table::new(),
+            Some(toml::Value::Table(matrix)) => matrix,
+            Some(_) => {
+                return Err(FileError::new(file, "matrix", "is a table of lists, for example size = [\"1MiB\"]"));
+            }
+        };
+        let of = match bases.first() {
+            Some(base) => format!("{file} (extends {base})"),
+            None => file.to_owned(),
+        };
+        let files = Files { name: &of, read };
+        let mut scenarios = Vec::new();
+        for Combination { suffix, table: combined } in combinations(&matrix, &table, &files)? {
+            let name = if suffix.is_empty() { of.clone() } else { format!("{of} {suffix}") };
+            let files = Files { name: &name, read };
+            let written: ScenarioFile = error::read(&name, combined)?;
+            let scenario = written.resolve(&files, bases.clone(), &suffix)?;
+            if let Some(same) = scenarios.iter().find(|other: &&Scenario| other.is_same_as(&scenario)) {
+                let message = format!("makes the same of `{}` as of `{}`; remove one value", same.name, scenario.name);
+                return Err(FileError::new(&of, "matrix", message));
+            }
+            scenarios.push(scenario);
+        }
+        Ok(scenarios)
+    }
+
+    /// Whether it comes to the same, but for its name.
+    fn is_same_as(&self, other: &Scenario) -> bool {
+        let parts = |s: &Scenario| (s.payload.clone(), s.roles.clone(), s.timeout);
+        parts(self) == parts(other)
+            && self.topology == other.topology
+            && (&self.timeline, &self.cross) == (&other.timeline, &other.cross)
+    }
+
+    /// The name of the file's scenarios without a combination's values.
+    pub fn family(&self) -> &str {
+        self.name.split('[').next().unwrap_or_default()
+    }
+
+    /// The first provider.
+    pub fn provider(&self) -> &str {
+        self.roles.providers.first().map(String::as_str).unwrap_or_default()
+    }
+
+    /// The first fetcher.
+    pub fn fetcher(&self) -> &str {
+        self.roles.fetchers.first().map(String::as_str).unwrap_or_default()
     }
 
     /// The resolved form as text: all that can change a result, nothing that cannot (summary, tags, repeat).
     pub fn resolved(&self) -> String {
-        let Scenario { name, topology, timeline, cross, payload, provider, fetcher, timeout, .. } = self;
+        let Scenario { name, topology, timeline, cross, payload, roles, timeout, .. } = self;
         // The derived debug form spells out every field of every link and NAT; adding a field changes the text, and so
         // it must: results before and after are not the same series.
         let mut text = format!(
-            "schema {SCHEMA}\nname {name:?}\nprovider {provider:?}\nfetcher {fetcher:?}\ntimeout {} ns\n\
-             payload {payload:#?}\ntopology {topology:#?}\n",
+            "schema {SCHEMA}\nname {name:?}\n{}timeout {} ns\npayload {payload:#?}\ntopology {topology:#?}\n",
+            roles.resolved(),
             timeout.as_nanos()
         );
         if !timeline.is_empty() {
@@ -206,36 +253,81 @@ fn check_name(file: &str, name: &str) -> Result<(), FileError> {
     Ok(())
 }
 
-fn one_host(file: &str, role: &str, hosts: &[String], topology: &Topology) -> Result<String, FileError> {
-    let key = format!("roles.{role}");
-    let [host] = hosts else {
-        let message = format!("this version of longhaul runs exactly one {role}, the file names {}", hosts.len());
-        return Err(FileError::new(file, key, message));
-    };
-    if topology.hosts.iter().any(|other| other.name == *host) {
-        return Ok(host.clone());
-    }
-    let known: Vec<&str> = topology.hosts.iter().map(|host| host.name.as_str()).collect();
-    let hint =
-        nearest(host, known.iter().copied()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-    Err(FileError::new(file, key, format!("no host is named `{host}`; there are: {}{hint}", known.join(", "))))
+/// Whether a file says that it extends another.
+fn extends(text: &str) -> bool {
+    text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("extend"))
 }
 
 impl ScenarioFile {
-    fn topology(&self, files: &Files) -> Result<Topology, FileError> {
-        let router = |(n, router): (usize, &RouterFile)| {
+    fn resolve(self, files: &Files, bases: Vec<String>, suffix: &str) -> Result<Scenario, FileError> {
+        if self.schema != SCHEMA {
+            let message = format!("schema {} is not known to this version of longhaul; it reads {SCHEMA}", self.schema);
+            return Err(files.error("schema", message));
+        }
+        check_name(files.name, &self.name)?;
+        let name = self.name.clone() + suffix;
+        if name.len() > MAX_EXPANDED {
+            let message = format!("{name} is longer than {MAX_EXPANDED} bytes; shorten names of values");
+            return Err(files.error("matrix", message));
+        }
+        let mut groups = Groups::default();
+        let topology = self.topology(files, &mut groups)?;
+        let plan = plan(&topology);
+        let plan =
+            plan.map_err(|error| FileError { file: files.name.into(), key: None, message: error.to_string() })?;
+        let roles = self.roles.resolve(files, &topology, &groups)?;
+        let (repeat, timeout) = self.measure.resolve(files)?;
+        let timeline = timeline::resolve(&self.at, files, &topology, plan.addresses, timeout)?;
+        let cross = cross::resolve(&self.cross, files, &topology, &timeline, timeout)?;
+        Ok(Scenario {
+            payload: self.payload.resolve(files.name)?,
+            expect: self.expect.resolve(),
+            name,
+            summary: self.summary,
+            tags: self.tags,
+            topology,
+            timeline,
+            cross,
+            roles,
+            repeat,
+            timeout,
+            bases,
+        })
+    }
+
+    fn topology(&self, files: &Files, groups: &mut Groups) -> Result<Topology, FileError> {
+        let atlas = Atlas::new(files, &self.region)?;
+        let mut topology = Topology::default();
+        for (n, router) in self.router.iter().enumerate() {
+            topology.routers.extend(router.resolve(files, &format!("router[{n}]"), groups, &atlas)?);
+        }
+        for (n, host) in self.host.iter().enumerate() {
+            topology.hosts.extend(host.resolve(files, &format!("host[{n}]"), groups, &atlas)?);
+        }
+        topology.transits = atlas.transits(&topology)?;
+        Ok(topology)
+    }
+}
+
+impl RouterFile {
+    /// The routers it stands for.
+    fn resolve(&self, files: &Files, key: &str, groups: &mut Groups, atlas: &Atlas) -> Result<Vec<Router>, FileError> {
+        let names = groups.members(&self.name, self.count, files, key)?;
+        let of = names.len();
+        if let Some(region) = &self.region {
+            atlas.check(region, &format!("{key}.region"))?;
+        }
+        let uplink = self.uplink.at_first(files, &format!("{key}.uplink"))?;
+        let router = |(n, name): (usize, String)| {
             Ok(Router {
-                name: router.name.clone(),
-                behind: router.behind.clone(),
-                gateway: gateway::resolve(router.nat, router.ipv6, router.firewall, router.lan, router.port_mapping),
-                uplink: router.uplink.at_first(files, &format!("router[{n}].uplink"))?,
+                name,
+                behind: groups.behind(self.behind.as_ref(), (n, of), files, key)?,
+                region: self.region.clone(),
+                gateway: gateway::resolve(self.nat, self.ipv6, self.firewall, self.lan, self.port_mapping),
+                uplink: uplink.clone(),
             })
         };
-        let host = |(n, host): (usize, &HostFile)| host.resolve(files, &format!("host[{n}]"));
-        Ok(Topology {
-            routers: self.router.iter().enumerate().map(router).collect::<Result<_, FileError>>()?,
-            hosts: self.host.iter().enumerate().map(host).collect::<Result<_, FileError>>()?,
-        })
+        names.into_iter().enumerate().map(router).collect()
     }
 }
 
@@ -250,32 +342,5 @@ impl MeasureFile {
             return Err(files.error("measure.timeout", "no transfer takes no time; write for example \"60s\""));
         }
         Ok((repeat, timeout))
-    }
-}
-
-impl PayloadFile {
-    fn resolve(self, file: &str) -> Result<Payload, FileError> {
-        let error = |key: &str, message: &str| Err(FileError::new(file, format!("payload.{key}"), message));
-        let payload = match (self.kind, self.size, self.paths, self.limit) {
-            (PayloadKind::Random, Some(size), None, None) => Payload::Random { bytes: size.0 },
-            (PayloadKind::Random, None, ..) => return error("size", "missing; write for example \"64MiB\""),
-            (PayloadKind::Random, ..) => return error("kind", "a random payload has `size` and nothing else"),
-            (PayloadKind::Tree, None, Some(paths), limit) => {
-                if paths.is_empty() || paths.iter().any(|path| !path.starts_with('/')) {
-                    return error("paths", "write at least one absolute path, for example [\"/usr/include\"]");
-                }
-                Payload::Tree { paths, limit_bytes: limit.map_or(MAX_PAYLOAD_BYTES, |limit| limit.0) }
-            }
-            (PayloadKind::Tree, Some(_), ..) => return error("size", "a tree has `limit`, not `size`"),
-            (PayloadKind::Tree, _, None, _) => return error("paths", "missing; write for example [\"/usr/include\"]"),
-        };
-        let bytes = match payload {
-            Payload::Random { bytes } => bytes,
-            Payload::Tree { limit_bytes, .. } => limit_bytes,
-        };
-        if bytes > MAX_PAYLOAD_BYTES {
-            return error("size", "payloads are held in memory; write at most \"16GiB\"");
-        }
-        Ok(payload)
     }
 }

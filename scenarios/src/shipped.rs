@@ -1,6 +1,6 @@
 //! The files shipped with longhaul, as text inside the program: it runs without its source tree.
 
-/// Every shipped scenario: file name and text.
+/// Every shipped scenario: file name and text. A file is named after its scenario, for others to extend it.
 pub fn suite() -> &'static [(&'static str, &'static str)] {
     &[
         ("suite/local.toml", include_str!("../suite/local.toml")),
@@ -10,15 +10,22 @@ pub fn suite() -> &'static [(&'static str, &'static str)] {
         ("suite/home-nat.toml", include_str!("../suite/home-nat.toml")),
         ("suite/dsl.toml", include_str!("../suite/dsl.toml")),
         ("suite/tree.toml", include_str!("../suite/tree.toml")),
+        ("suite/latency.toml", include_str!("../suite/latency.toml")),
+        ("suite/lossy.toml", include_str!("../suite/lossy.toml")),
+        ("suite/jitter.toml", include_str!("../suite/jitter.toml")),
+        ("suite/bufferbloat.toml", include_str!("../suite/bufferbloat.toml")),
+        ("suite/presets.toml", include_str!("../suite/presets.toml")),
+        ("suite/traces.toml", include_str!("../suite/traces.toml")),
+        ("suite/regions.toml", include_str!("../suite/regions.toml")),
         ("suite/wifi-bad.toml", include_str!("../suite/wifi-bad.toml")),
-        ("suite/bufferbloat-drop-tail.toml", include_str!("../suite/bufferbloat-drop-tail.toml")),
-        ("suite/bufferbloat-codel.toml", include_str!("../suite/bufferbloat-codel.toml")),
         ("suite/crossed-dsl.toml", include_str!("../suite/crossed-dsl.toml")),
         ("suite/cgnat.toml", include_str!("../suite/cgnat.toml")),
         ("suite/outage.toml", include_str!("../suite/outage.toml")),
         ("suite/wifi-to-mobile.toml", include_str!("../suite/wifi-to-mobile.toml")),
         ("suite/lte-train.toml", include_str!("../suite/lte-train.toml")),
         ("suite/satellite-leo.toml", include_str!("../suite/satellite-leo.toml")),
+        ("suite/throughput.toml", include_str!("../suite/throughput.toml")),
+        ("suite/nat.toml", include_str!("../suite/nat.toml")),
     ]
 }
 

@@ -1,8 +1,17 @@
 //! Subject files: how to run any program, without code.
 
+mod capture;
+mod placeholder;
+mod program;
+
 use crate::error::{FileError, parse};
+pub use capture::{Amount, Capture, Milestone, Source, What};
 use longhaul_record::Role;
+pub use placeholder::Values;
+use program::ProgramFile;
+pub use program::{Program, Ready, Stop, StopSignal};
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -13,14 +22,38 @@ pub struct Subject {
     pub name: String,
     /// One line for lists.
     pub summary: String,
+    /// How a user gets it, for whoever does not have it.
+    pub obtain: Option<String>,
+    /// Programs it needs beside those its command lines begin with.
+    pub needs: Vec<String>,
     /// How to ask for its version.
     pub version: Option<VersionSpec>,
+    /// What its processes find in their environment beside the search path and the home. Values may have placeholders.
+    pub environment: BTreeMap<String, String>,
+    /// Files its processes find in their home, by relative path. Contents may have placeholders.
+    pub files: BTreeMap<String, String>,
+    /// The public host that helps the others find each other; absent: it needs none.
+    pub relay: Option<Program>,
     /// The side that has the payload.
-    pub provider: RoleSpec,
+    pub provider: Program,
     /// The side that gets it.
-    pub fetcher: RoleSpec,
+    pub fetcher: Program,
+    /// What runs beside a fetcher from before its clock starts, for programs that are a daemon and its client.
+    pub fetcher_daemon: Option<Program>,
+    /// How many providers one fetcher uses.
+    pub fan_in: FanIn,
     /// How to get the program from its source.
     pub build: Option<Build>,
+}
+
+/// How many providers one fetcher uses where a scenario has several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FanIn {
+    /// One: the fetchers take turns.
+    One,
+    /// All: a word of its command line that names a provider's value is repeated for each.
+    All,
 }
 
 /// How to ask for a version.
@@ -32,53 +65,7 @@ pub struct VersionSpec {
     pub regex: Regex,
 }
 
-/// How to run one side.
-#[derive(Debug, Clone)]
-pub struct RoleSpec {
-    /// Command line for a payload of one file. Words in braces, such as `{payload.path}`, are filled in.
-    pub command: Vec<String>,
-    /// Command line for a payload of many files; absent: the subject cannot send those.
-    pub command_tree: Option<Vec<String>>,
-    /// When the provider can be fetched from.
-    pub ready: Ready,
-    /// Whether it speaks the subject protocol on standard output.
-    pub events: bool,
-    /// What to look for in standard output if it does not.
-    pub captures: Vec<Capture>,
-}
-
-/// When a provider can be fetched from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ready {
-    /// When it says so in the subject protocol.
-    Event,
-    /// When this TCP port accepts connections.
-    Port(u16),
-}
-
-/// A moment of the transfer, on the clock of the fetcher's own process: the same as the subject protocol's events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Milestone {
-    /// The connection is up.
-    Connected,
-    /// The first payload byte arrived.
-    FirstByte,
-    /// Everything arrived.
-    Done,
-}
-
-/// A milestone found in standard output.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Capture {
-    /// Which.
-    pub milestone: Milestone,
-    /// JSON pointer (RFC 6901) into a line that is a JSON document. The first line that has it counts.
-    pub json: String,
-    /// Seconds per unit of the number found.
-    pub seconds_per_unit: f64,
-}
-
-/// How to get the program from its source.
+/// How to build a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Build {
     /// The repository must have this file; elsewhere the installed program is used.
@@ -89,82 +76,43 @@ pub struct Build {
     pub artifact: String,
 }
 
-/// What may stand in braces in a command line.
-pub(crate) const PLACEHOLDERS: [&str; 7] =
-    ["payload.dir", "payload.path", "payload.name", "payload.list", "provider.address", "provider.ticket", "out"];
-
 const SCHEMA: u32 = 1;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct SubjectFile {
+pub(crate) struct SubjectFile {
     schema: u32,
     name: String,
     #[serde(default)]
     summary: String,
+    obtain: Option<String>,
+    #[serde(default)]
+    needs: Vec<String>,
     version: Option<VersionFile>,
-    provider: RoleFile,
-    fetcher: RoleFile,
+    #[serde(default)]
+    environment: BTreeMap<String, String>,
+    #[serde(default)]
+    files: BTreeMap<String, String>,
+    relay: Option<ProgramFile>,
+    provider: ProgramFile,
+    fetcher: ProgramFile,
     build: Option<BuildFile>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct VersionFile {
     command: Vec<String>,
     capture: RegexFile,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RegexFile {
     regex: String,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RoleFile {
-    command: Vec<String>,
-    command_tree: Option<Vec<String>>,
-    ready: Option<ReadyFile>,
-    #[serde(default)]
-    events: bool,
-    #[serde(default)]
-    capture: BTreeMap<MilestoneFile, CaptureFile>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReadyFile {
-    port: u16,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum MilestoneFile {
-    Connected,
-    FirstByte,
-    Done,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CaptureFile {
-    json: String,
-    unit: UnitFile,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-enum UnitFile {
-    #[serde(rename = "s")]
-    Seconds,
-    #[serde(rename = "ms")]
-    Milliseconds,
-    #[serde(rename = "us")]
-    Microseconds,
-}
-
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct BuildFile {
     only_if: String,
@@ -175,7 +123,7 @@ struct BuildFile {
 impl Subject {
     /// Reads a subject file. `file` is its name for error messages.
     pub fn parse(file: &str, text: &str) -> Result<Subject, FileError> {
-        let written: SubjectFile = parse(file, text)?;
+        let mut written: SubjectFile = parse(file, text)?;
         if written.schema != SCHEMA {
             let message =
                 format!("schema {} is not known to this version of longhaul; it reads {SCHEMA}", written.schema);
@@ -186,25 +134,53 @@ impl Subject {
             let message = format!("{:?} is not a name; use 1 to 40 of a-z, 0-9, `-` and `.`", written.name);
             return Err(FileError::new(file, "name", message));
         }
+        for path in written.files.keys() {
+            check_path(file, path)?;
+        }
+        let fan_in = written.fetcher.providers.take().unwrap_or(FanIn::One);
+        let daemon = written.fetcher.daemon.take();
         let version = written.version.map(|version| version.resolve(file)).transpose()?;
-        Ok(Subject {
+        let program = |written: ProgramFile, key: &str, role| written.resolve(file, key, role);
+        let subject = Subject {
             name: written.name,
             summary: written.summary,
+            obtain: written.obtain,
+            needs: written.needs,
             version,
-            provider: written.provider.resolve(file, Role::Provider)?,
-            fetcher: written.fetcher.resolve(file, Role::Fetcher)?,
+            environment: written.environment,
+            files: written.files,
+            relay: written.relay.map(|relay| program(relay, "relay", Role::Relay)).transpose()?,
+            provider: program(written.provider, "provider", Role::Provider)?,
+            fetcher: program(written.fetcher, "fetcher", Role::Fetcher)?,
+            // As a relay, it is no side of the transfer: all it says is texts.
+            fetcher_daemon: daemon.map(|daemon| program(*daemon, "fetcher.daemon", Role::Relay)).transpose()?,
+            fan_in,
             build: written.build.map(|BuildFile { only_if, command, artifact }| Build { only_if, command, artifact }),
-        })
+        };
+        placeholder::check(file, &subject)?;
+        Ok(subject)
+    }
+
+    /// Every program of it, with its key in the file.
+    pub fn programs(&self) -> impl Iterator<Item = (&'static str, &Program)> {
+        let relay = self.relay.as_ref().map(|relay| ("relay", relay));
+        let daemon = self.fetcher_daemon.as_ref().map(|daemon| ("fetcher.daemon", daemon));
+        relay.into_iter().chain([("provider", &self.provider), ("fetcher", &self.fetcher)]).chain(daemon)
+    }
+
+    /// The programs a machine needs to run it: what its command lines begin with, and what it names beside them.
+    pub fn executables(&self) -> impl Iterator<Item = &str> {
+        let commands = self.programs().flat_map(|(_, program)| program.commands());
+        commands.filter_map(|(_, command)| command.first()).chain(&self.needs).map(String::as_str)
     }
 }
 
 impl VersionFile {
     fn resolve(self, file: &str) -> Result<VersionSpec, FileError> {
-        let key = "version.capture.regex";
-        let regex = Regex::new(&self.capture.regex)
-            .map_err(|error| FileError::new(file, key, format!("not a regular expression: {}", last_line(&error))))?;
+        let regex = capture::regex(file, "version.capture.regex", &self.capture.regex)?;
         if regex.captures_len() < 2 {
-            return Err(FileError::new(file, key, "needs a group for the version, for example 'curl (\\S+)'"));
+            let message = "needs a group for the version, for example 'curl (\\S+)'";
+            return Err(FileError::new(file, "version.capture.regex", message));
         }
         if self.command.is_empty() {
             return Err(FileError::new(file, "version.command", "names no program"));
@@ -213,109 +189,12 @@ impl VersionFile {
     }
 }
 
-/// The parser draws a picture of several lines; its last one says what is wrong.
-fn last_line(error: &regex::Error) -> String {
-    error.to_string().lines().last().unwrap_or_default().replace("error: ", "")
-}
-
-impl RoleFile {
-    fn resolve(self, file: &str, role: Role) -> Result<RoleSpec, FileError> {
-        let role_name = role.as_str();
-        check_command(file, &format!("{role_name}.command"), &self.command)?;
-        if let Some(command) = &self.command_tree {
-            check_command(file, &format!("{role_name}.command_tree"), command)?;
-        }
-        let ready = match (role, self.ready, self.events) {
-            (Role::Fetcher, Some(_), _) => {
-                return Err(FileError::new(file, "fetcher.ready", "only a provider is waited for; remove it"));
-            }
-            (Role::Provider, None, false) => {
-                let message =
-                    "missing; write `ready = { port = … }`, or `events = true` if it speaks the subject protocol";
-                return Err(FileError::new(file, "provider.ready", message));
-            }
-            (_, Some(ReadyFile { port }), _) => Ready::Port(port),
-            (_, None, _) => Ready::Event,
-        };
-        if self.events && !self.capture.is_empty() {
-            let message = "a program that speaks the subject protocol needs no captures; remove them or `events`";
-            return Err(FileError::new(file, format!("{role_name}.capture"), message));
-        }
-        let captures = self.capture.into_iter().map(|(milestone, capture)| capture.resolve(file, role_name, milestone));
-        Ok(RoleSpec {
-            command: self.command,
-            command_tree: self.command_tree,
-            ready,
-            events: self.events,
-            captures: captures.collect::<Result<_, _>>()?,
-        })
+/// A home is all that a subject's file may write to.
+fn check_path(file: &str, path: &str) -> Result<(), FileError> {
+    let part = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
+    if path.split('/').all(part) {
+        return Ok(());
     }
-}
-
-impl CaptureFile {
-    fn resolve(self, file: &str, role: &str, milestone: MilestoneFile) -> Result<Capture, FileError> {
-        let milestone = match milestone {
-            MilestoneFile::Connected => Milestone::Connected,
-            MilestoneFile::FirstByte => Milestone::FirstByte,
-            MilestoneFile::Done => Milestone::Done,
-        };
-        if !self.json.starts_with('/') {
-            let message = format!("{:?} is not a JSON pointer; write for example \"/time_total\"", self.json);
-            return Err(FileError::new(file, format!("{role}.capture.json"), message));
-        }
-        let seconds_per_unit = match self.unit {
-            UnitFile::Seconds => 1.0,
-            UnitFile::Milliseconds => 1e-3,
-            UnitFile::Microseconds => 1e-6,
-        };
-        Ok(Capture { milestone, json: self.json, seconds_per_unit })
-    }
-}
-
-fn check_command(file: &str, key: &str, command: &[String]) -> Result<(), FileError> {
-    if command.is_empty() {
-        return Err(FileError::new(file, key, "names no program"));
-    }
-    for word in command {
-        for name in placeholders(word) {
-            if !PLACEHOLDERS.contains(&name) {
-                let known = PLACEHOLDERS.join("}, {");
-                return Err(FileError::new(
-                    file,
-                    key,
-                    format!("unknown placeholder {{{name}}}; there are {{{known}}}"),
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The words in braces that look like placeholders: lower-case letters and dots. Other braces are the program's own.
-fn placeholders(word: &str) -> impl Iterator<Item = &str> {
-    word.match_indices('{').filter_map(|(at, _)| {
-        // `%{json}` is curl's, `${x}` the shell's.
-        if word[..at].ends_with(['%', '$']) {
-            return None;
-        }
-        let rest = &word[at + 1..];
-        let name = &rest[..rest.find('}')?];
-        let looks_like_one = !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '.');
-        looks_like_one.then_some(name)
-    })
-}
-
-impl RoleSpec {
-    /// The command line for a payload of one file (`tree` false) or many, or `None` if the subject cannot send many.
-    pub fn command_for(&self, tree: bool) -> Option<&[String]> {
-        if tree { self.command_tree.as_deref() } else { Some(&self.command) }
-    }
-
-    /// `command` with its placeholders filled in. Those without a value stay as they are.
-    pub fn fill(command: &[String], values: &BTreeMap<&str, String>) -> Vec<String> {
-        let fill_word = |word: &String| {
-            values.iter().fold(word.clone(), |word, (name, value)| word.replace(&format!("{{{name}}}"), value))
-        };
-        command.iter().map(fill_word).collect()
-    }
+    let message = "not a path below the home; write for example \"nginx/nginx.conf\"";
+    Err(FileError::new(file, format!("files.{path:?}"), message))
 }

@@ -5,11 +5,12 @@ use crate::files::Files;
 use crate::link::LinkChoice;
 use crate::quantity::Nanos;
 use netsim_topology::{AddressPlan, Change, Direction, Event, Host, Interface, LinkName, Topology, plan};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
 
 /// One thing that happens, and when.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AtFile {
     time: Nanos,
@@ -22,7 +23,7 @@ pub(crate) struct AtFile {
 }
 
 /// Whether an interface is up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum StateChoice {
     Up,

@@ -3,7 +3,10 @@
 mod change;
 
 use crate::cross;
-use crate::scenario::{Payload, Scenario};
+use crate::expect::ExpectedPath;
+use crate::payload::Payload;
+use crate::roles::Roles;
+use crate::scenario::Scenario;
 use change::{oddities, rate_words, timeline_words};
 use longhaul_record::{NetworkChange, text};
 use netsim_fabric::{Filtering, Jitter, Mapping, NatConfig, Outbound};
@@ -14,26 +17,81 @@ impl Scenario {
     ///
     /// The text ends up in records and pages; hosts are named by the scenario's author.
     pub fn words(&self) -> String {
-        let mut sentences = vec![format!("{} fetches {} from {}.", self.fetcher, self.payload_words(), self.provider)];
-        let [fetcher, provider] = [&self.fetcher, &self.provider].map(|host| self.place_words(host));
-        if fetcher == provider {
-            sentences.push(format!("Both are {fetcher}."));
-        } else {
-            sentences.push(format!("{} is {fetcher}; {} is {provider}.", self.fetcher, self.provider));
+        let Roles { providers, fetchers, rendezvous, relay } = &self.roles;
+        let verb = if fetchers.len() == 1 { "fetches" } else { "fetch" };
+        let sent = self.payload_words();
+        let mut sentences = vec![format!("{} {verb} {sent} from {}.", hosts_words(fetchers), hosts_words(providers))];
+        sentences.extend(self.places_words());
+        sentences.extend(self.ways_words());
+        for (host, role) in [(rendezvous, "finds them for each other"), (relay, "passes on what cannot go directly")] {
+            sentences.extend(host.as_ref().map(|host| format!("{host} {role}; it is {}.", self.place_words(host))));
         }
-        let there = path(&self.topology, &self.provider, &self.fetcher).unwrap_or_default();
-        let back = path(&self.topology, &self.fetcher, &self.provider).unwrap_or_default();
-        let (there, back) = (path_words(&there), path_words(&back));
-        sentences.push(if there == back {
-            format!("Each way: {there}.")
-        } else {
-            format!("Towards {}: {there}. Back: {back}.", self.fetcher)
-        });
         sentences.extend(self.topology.hosts.iter().flat_map(other_ways));
-        sentences.extend(cross::words(&self.topology, &self.cross, [&self.provider, &self.fetcher]));
+        sentences.extend(cross::words(&self.topology, &self.cross, &self.pairs()));
         let at = |change: &NetworkChange| format!("At {}, {}.", text::nanoseconds(change.at_ns), change.what);
         sentences.extend(self.changes().iter().map(at));
+        sentences.extend(self.expect_words());
         sentences.join(" ")
+    }
+
+    /// Every provider with every fetcher.
+    fn pairs(&self) -> Vec<[&str; 2]> {
+        let Roles { providers, fetchers, .. } = &self.roles;
+        let pairs = providers.iter().flat_map(|p| fetchers.iter().map(move |f| [p.as_str(), f.as_str()]));
+        pairs.collect()
+    }
+
+    /// Where those are who take part: hosts at equal places together.
+    fn places_words(&self) -> Vec<String> {
+        let all = self.roles.fetchers.iter().chain(&self.roles.providers);
+        let groups = together(all.map(|host| (host.clone(), self.place_words(host))));
+        match groups.as_slice() {
+            [(place, hosts)] if hosts.len() == 2 => vec![format!("Both are {place}.")],
+            [(place, _)] => vec![format!("All are {place}.")],
+            groups => {
+                let one = |(place, hosts): &(String, Vec<String>)| {
+                    format!("{} {} {place}", hosts_words(hosts), if hosts.len() == 1 { "is" } else { "are" })
+                };
+                vec![groups.iter().map(one).collect::<Vec<_>>().join("; ") + "."]
+            }
+        }
+    }
+
+    /// What lies between each provider and each fetcher: equal ways together.
+    fn ways_words(&self) -> Vec<String> {
+        let way = |[provider, fetcher]: [&str; 2]| {
+            let there = path(&self.topology, provider, fetcher).unwrap_or_default();
+            let back = path(&self.topology, fetcher, provider).unwrap_or_default();
+            let (there, back) = (path_words(&there), path_words(&back));
+            let both = if there == back { format!("Each way: {there}.") } else { String::new() };
+            (
+                fetcher.to_owned(),
+                if both.is_empty() { format!("Towards FETCHER: {there}. Back: {back}.") } else { both },
+            )
+        };
+        let groups = together(self.pairs().into_iter().map(way));
+        let alone = groups.len() == 1;
+        let one = |(words, fetchers): (String, Vec<String>)| {
+            let mut named = fetchers;
+            named.dedup();
+            let to = hosts_words(&named);
+            match words.strip_prefix("Each way: ") {
+                Some(words) if !alone => format!("Each way to {to}: {words}"),
+                _ => words.replace("FETCHER", &to),
+            }
+        };
+        groups.into_iter().map(one).collect()
+    }
+
+    fn expect_words(&self) -> Option<String> {
+        let share = |ppb| text::trimmed(text::percent(f64::from(ppb) / 1e9));
+        let success = self.expect.success_ppb.map(|ppb| format!("at least {} of runs to succeed", share(ppb)));
+        let path = self.expect.path.map(|path| match path {
+            ExpectedPath::Direct => "a direct path".to_owned(),
+            ExpectedPath::Relayed => "a path by a relay".to_owned(),
+        });
+        let all: Vec<String> = success.into_iter().chain(path).collect();
+        (!all.is_empty()).then(|| format!("Expected: {}.", all.join(", ")))
     }
 
     /// What happens to the network during the transfer.
@@ -61,7 +119,11 @@ impl Scenario {
         let routers = std::iter::successors(innermost, |inner| router(inner.behind.as_deref()));
         let words: Vec<String> =
             routers.map(|router| format!("behind {}, {}", router.name, gateway_words(&router.gateway))).collect();
-        if words.is_empty() { "directly on the internet".into() } else { words.join(", itself ") }
+        let outermost = std::iter::successors(innermost, |inner| router(inner.behind.as_deref())).last();
+        let region = outermost.map_or(&interface.region, |router| &router.region);
+        let region = region.as_ref().map_or_else(String::new, |region| format!(", in {region}"));
+        let place = if words.is_empty() { "directly on the internet".into() } else { words.join(", itself ") };
+        place + &region
     }
 
     fn payload_words(&self) -> String {
@@ -72,6 +134,28 @@ impl Scenario {
             }
         }
     }
+}
+
+/// `alice`, `alice and bob`, `fetcher-1, fetcher-2 and fetcher-3`; of many, the first and the last.
+fn hosts_words(hosts: &[String]) -> String {
+    match hosts {
+        [] => "nobody".into(),
+        [one] => one.clone(),
+        [first, .., last] if hosts.len() > 4 => format!("{} hosts ({first} to {last})", hosts.len()),
+        [others @ .., last] => format!("{} and {last}", others.join(", ")),
+    }
+}
+
+/// Those of equal words, in the order of the first of each.
+fn together(all: impl Iterator<Item = (String, String)>) -> Vec<(String, Vec<String>)> {
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for (name, words) in all {
+        match groups.iter_mut().find(|(other, _)| *other == words) {
+            Some((_, names)) => names.push(name),
+            None => groups.push((words, vec![name])),
+        }
+    }
+    groups
 }
 
 /// The links by which a host can go on.

@@ -2,27 +2,56 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use longhaul_scenarios::{Scenario, Subject, subjects, suite};
+use longhaul_scenarios::{Scenario, suite};
 use netsim_fabric::{Collision, Hairpin, NatConfig};
-use netsim_topology::{Gateway, Ipv6, Lan, NAT_PRESETS, nat_preset};
+use netsim_topology::{Gateway, Ipv6, LINK_PRESETS, Lan, NAT_PRESETS, nat_preset};
 use std::num::NonZeroU16;
+
+fn shipped(file: &str, text: &str) -> Vec<Scenario> {
+    let none = |_: &str| Err(std::io::ErrorKind::NotFound.into());
+    Scenario::expand(file, text, &none).unwrap_or_else(|error| panic!("{error}"))
+}
 
 #[test]
 fn every_shipped_scenario_explains_itself() {
-    let words: Vec<String> = suite()
-        .iter()
-        .map(|(file, text)| {
-            let scenario = Scenario::parse(file, text).unwrap();
-            format!("{}: {}", scenario.name, scenario.words())
-        })
-        .collect();
+    // Of many combinations one speaks for all.
+    const FEW: usize = 20;
+    let mut words = Vec::new();
+    for (file, text) in suite() {
+        let all = shipped(file, text);
+        assert_eq!(*file, format!("suite/{}.toml", all[0].family()), "others extend it by its name");
+        let shown = if all.len() > FEW { 1 } else { all.len() };
+        words.extend(all[..shown].iter().map(|scenario| format!("{}: {}", scenario.name, scenario.words())));
+        if shown < all.len() {
+            words.push(format!("… {} of {}", all[all.len() - 1].name, all.len()));
+        }
+    }
     insta::assert_snapshot!(words.join("\n"));
 }
 
 #[test]
-fn every_shipped_subject_is_valid() {
-    let names: Vec<String> = subjects().iter().map(|(file, text)| Subject::parse(file, text).unwrap().name).collect();
-    assert_eq!(names, ["reference", "curl"]);
+fn every_preset_is_in_its_suite() {
+    let names = |family: &str| -> Vec<String> {
+        let (file, text) = suite().iter().find(|(file, _)| *file == format!("suite/{family}.toml")).unwrap();
+        shipped(file, text).into_iter().map(|scenario| scenario.name).collect()
+    };
+    let links: Vec<String> = LINK_PRESETS.iter().map(|preset| format!("presets[link={}]", preset.name)).collect();
+    assert_eq!(names("presets"), links);
+    let pair = |a: &str, b: &str| format!("nat[nat.a={a},nat.b={b}]");
+    // Some are other names of others.
+    let is_first = |n: usize| NAT_PRESETS[..n].iter().all(|other| other.gateway() != NAT_PRESETS[n].gateway());
+    let different: Vec<&str> = (0..NAT_PRESETS.len()).filter(|n| is_first(*n)).map(|n| NAT_PRESETS[n].name).collect();
+    let both = different.iter().flat_map(|a| different.iter().map(|b| pair(a, b)));
+    assert_eq!(names("nat"), both.collect::<Vec<_>>());
+}
+
+/// What `quick` is, a page of results compares with the last one.
+#[test]
+fn the_quick_suite_is_what_it_was() {
+    let all: Vec<Scenario> = suite().iter().flat_map(|(file, text)| shipped(file, text)).collect();
+    let quick = all.iter().filter(|scenario| scenario.tags.iter().any(|tag| tag == "quick"));
+    let names: Vec<&str> = quick.map(|scenario| scenario.name.as_str()).collect();
+    assert_eq!(names, ["local", "latency-20ms", "latency-200ms", "lossy-1pct", "home-nat", "dsl", "tree"]);
 }
 
 /// A good scenario, to be broken one place at a time.
@@ -144,45 +173,4 @@ fn the_hash_follows_what_matters() {
     assert_ne!(base, hash(&GOOD.replace("\"40ms\"", "\"41ms\"")));
     assert_ne!(base, hash(&GOOD.replace("\"1MiB\"", "\"2MiB\"")));
     assert_ne!(base, hash(&GOOD.replace("nat = \"home\"", "nat = \"symmetric\"")));
-}
-
-const GOOD_SUBJECT: &str = r#"
-schema = 1
-name = "tool"
-[version]
-command = ["tool", "--version"]
-capture = { regex = 'tool (\S+)' }
-[provider]
-command = ["tool", "serve", "{payload.path}"]
-ready = { port = 80 }
-[fetcher]
-command = ["tool", "-w", "%{json}", "get", "{provider.address}", "{out}"]
-[fetcher.capture]
-connected = { json = "/c", unit = "ms" }
-"#;
-
-#[test]
-fn mistakes_in_subjects_too() {
-    Subject::parse("tool.toml", GOOD_SUBJECT).unwrap();
-    let rows = [
-        ("{payload.path}", "{payload.file}"),
-        ("ready = { port = 80 }", ""),
-        ("ready = { port = 80 }", "ready = { prot = 80 }"),
-        ("(\\S+)", "\\S+"),
-        ("(\\S+)", "(\\S+"),
-        ("\"/c\"", "\"c\""),
-        ("unit = \"ms\"", "unit = \"h\""),
-        ("connected =", "conected ="),
-        ("[fetcher]", "[fetcher]\nevents = true"),
-        ("name = \"tool\"", "name = \"my tool\""),
-        ("[\"tool\", \"serve\", \"{payload.path}\"]", "[]"),
-    ];
-    let errors: Vec<String> = rows
-        .iter()
-        .map(|(from, to)| {
-            assert!(GOOD_SUBJECT.contains(from), "{from}");
-            Subject::parse("tool.toml", &GOOD_SUBJECT.replacen(from, to, 1)).unwrap_err().to_string()
-        })
-        .collect();
-    insta::assert_snapshot!(errors.join("\n"));
 }

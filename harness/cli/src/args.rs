@@ -31,7 +31,7 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Show recorded results in the browser
     Serve(ServeArgs),
-    /// List, show or check scenarios
+    /// List, show, check or write scenarios
     #[command(subcommand)]
     Scenario(ScenarioCommand),
     /// List subjects: the programs that can be measured
@@ -62,8 +62,8 @@ pub(crate) struct QuickstartArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
-    /// Names, tags or files of scenarios
-    #[arg(required = true, value_name = "SCENARIO|TAG|FILE")]
+    /// Names, patterns with * and ?, tags or files of scenarios. The name of a matrix is all of its combinations
+    #[arg(required = true, value_name = "SCENARIO|PATTERN|TAG|FILE")]
     pub(crate) scenarios: Vec<String>,
     #[command(flatten)]
     pub(crate) measure: MeasureArgs,
@@ -115,6 +115,9 @@ pub(crate) struct ServeArgs {
 pub(crate) enum ScenarioCommand {
     /// List the shipped scenarios
     List {
+        /// Only these: names, patterns with * and ?, or tags; then every combination of a matrix has its line
+        #[arg(value_name = "NAME|PATTERN|TAG")]
+        names: Vec<String>,
         /// Print as JSON
         #[arg(long)]
         json: bool,
@@ -133,6 +136,38 @@ pub(crate) enum ScenarioCommand {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Ask a few questions and write a scenario file; what is given here is not asked
+    New(NewArgs),
+    /// Print the JSON Schema of scenario files, for editors
+    Schema,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct NewArgs {
+    /// Its name
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// How the fetcher is connected: a link preset, for example cable
+    #[arg(long, value_name = "PRESET")]
+    pub(crate) link: Option<String>,
+    /// The router in front of the fetcher: a NAT preset, for example home, or none
+    #[arg(long, value_name = "PRESET")]
+    pub(crate) nat: Option<String>,
+    /// The router in front of the provider
+    #[arg(long, value_name = "PRESET")]
+    pub(crate) provider_nat: Option<String>,
+    /// What is lost besides, for example 1%, or none
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) loss: Option<String>,
+    /// How much is sent, for example 16MiB
+    #[arg(long)]
+    pub(crate) size: Option<String>,
+    /// How many fetchers; without it, one
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) fetchers: Option<u32>,
+    /// The file; without it, the name with .toml in this directory. It must not be there yet
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -155,6 +190,8 @@ pub(crate) enum SubjectCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Print the JSON Schema of subject files, for editors
+    Schema,
 }
 
 #[derive(Debug, Subcommand)]

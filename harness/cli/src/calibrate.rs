@@ -39,14 +39,14 @@ struct Measured {
 
 impl Measured {
     fn of(lab: &Lab, scenario: &Scenario, seed: u64) -> Result<Measured, CliError> {
-        let Scenario { topology, provider, fetcher, .. } = scenario;
+        let (topology, provider, fetcher) = (&scenario.topology, scenario.provider(), scenario.fetcher());
         let mut measured = Measured { paths: Vec::new(), nats: Vec::new() };
         for (host, n) in topology.hosts.iter().zip(1..) {
             let name = &host.name;
             // Losses that were seen already prove nothing.
             let seed = seed.wrapping_add(n << 16);
             output::note(format!("measuring {name} … internet"));
-            let access = tried(lab, seed, || Ok(calibrate_access(lab, topology, name)?.map(path_verdict)))?;
+            let access = tried(lab, seed, || Ok(calibrate_access(lab, topology, name, name)?.map(path_verdict)))?;
             measured.paths.extend(access);
             measured.nats.extend(tried(lab, seed, || Ok(check_nat(lab, topology, name)?.map(nat_verdict)))?);
         }

@@ -35,6 +35,9 @@ pub(crate) enum CliError {
     /// A name that is neither scenario, tag nor file.
     #[error("no scenario or tag is named `{name}`, and there is no such file; `longhaul scenario list` shows them all")]
     UnknownScenario { name: String },
+    /// A name of several scenarios where one is wanted.
+    #[error("`{name}` is {count} scenarios, one is wanted here; name it, for example '{first}'")]
+    SeveralScenarios { name: String, count: usize, first: String },
     /// A name that is neither subject nor file.
     #[error("no subject is named `{name}`, and there is no such file; there are: {}", known.join(", "))]
     UnknownSubject { name: String, known: Vec<String> },
@@ -139,6 +142,7 @@ impl CliError {
             | CliError::Read { .. }
             | CliError::Conformance { .. }
             | CliError::UnknownScenario { .. }
+            | CliError::SeveralScenarios { .. }
             | CliError::UnknownSubject { .. }
             | CliError::UnknownHost { .. }
             | CliError::UnknownLink { .. }

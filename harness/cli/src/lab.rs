@@ -96,6 +96,7 @@ fn addresses_of(addresses: &AddressPlan, host: &Host, interface: &Interface) -> 
 fn place(place: &Place) -> String {
     match place {
         Place::Internet => "internet".to_owned(),
+        Place::Region(name) => name.clone(),
         Place::Router(name) | Place::Host(name) => name.clone(),
         Place::Interface { host, name } => format!("{host} ({name})"),
         Place::PipeEnd { link, .. } => link.clone(),

@@ -3,69 +3,141 @@
 use crate::args::{ScenarioCommand, SubjectCommand};
 use crate::catalog;
 use crate::error::CliError;
+use crate::new;
 use crate::output;
 use crate::run::programs;
 use crate::table;
 use longhaul_record::{Exit, text};
-use longhaul_scenarios::Scenario;
-use serde_json::json;
+use longhaul_scenarios::{Roles, Scenario};
+use serde_json::{Value, json};
+use std::path::Path;
 
-/// `longhaul scenario list|show|check`.
+/// `longhaul scenario list|show|check|new|schema`.
 pub(crate) fn scenario(command: &ScenarioCommand) -> Result<Exit, CliError> {
     match command {
-        ScenarioCommand::List { json } => list_scenarios(*json),
-        ScenarioCommand::Show { scenario, json } => show_scenario(&catalog::scenario(scenario)?, *json),
+        ScenarioCommand::List { names, json } => list_scenarios(names, *json),
+        ScenarioCommand::Show { scenario, json } => show_scenarios(scenario, *json),
+        ScenarioCommand::New(args) => new::command(args),
+        ScenarioCommand::Schema => {
+            output::line(longhaul_scenarios::scenario_schema().trim_end())?;
+            Ok(Exit::Pass)
+        }
         ScenarioCommand::Check { files } => {
             for file in files {
-                let scenario = catalog::open(file)?;
-                output::line(format!("{}: ok. {}", file.display(), scenario.words()))?;
-                // The file is good; a run of it elsewhere may work.
-                if let Err(error) = netsim_lab::check_congestion(&scenario.cross) {
-                    output::note(format!("{}: not on this machine: {error}", file.display()));
-                }
+                check_file(file)?;
             }
             Ok(Exit::Pass)
         }
     }
 }
 
-fn list_scenarios(as_json: bool) -> Result<Exit, CliError> {
-    let scenarios = catalog::scenarios()?;
+/// Says what a file means, combination by combination.
+fn check_file(file: &Path) -> Result<(), CliError> {
+    let scenarios = catalog::open(file)?;
+    let file = file.display();
+    let Some(first) = scenarios.first() else { return Ok(()) };
+    let extends = match first.bases.as_slice() {
+        [] => String::new(),
+        bases => format!("Extends {}. ", bases.join(", which extends ")),
+    };
+    if let [scenario] = scenarios.as_slice() {
+        output::line(format!("{file}: ok. {extends}{}", scenario.words()))?;
+    } else {
+        output::line(format!("{file}: ok. {extends}A matrix of {} scenarios:", scenarios.len()))?;
+        for scenario in &scenarios {
+            output::line(format!("{}: {}", scenario.name, scenario.words()))?;
+        }
+    }
+    // The file is good; a run of it elsewhere may work.
+    for scenario in &scenarios {
+        if let Err(error) = netsim_lab::check_congestion(&scenario.cross) {
+            output::note(format!("{file}: not on this machine: {error}"));
+        }
+    }
+    Ok(())
+}
+
+fn list_scenarios(names: &[String], as_json: bool) -> Result<Exit, CliError> {
+    let mut scenarios = catalog::scenarios()?;
+    if !names.is_empty() {
+        scenarios.retain(|(_, scenario)| names.iter().any(|name| catalog::is_named(scenario, name)));
+    }
+    if scenarios.is_empty() {
+        return Err(CliError::UnknownScenario { name: names.join(", ") });
+    }
     if as_json {
-        let entry = |(file, s): &(&str, Scenario)| json!({ "name": s.name, "summary": s.summary, "tags": s.tags, "file": file });
+        let entry = |(file, s): &(&str, Scenario)| json!({ "name": s.name, "family": s.family(), "summary": s.summary, "tags": s.tags, "file": file });
         output::json(&scenarios.iter().map(entry).collect())?;
-    } else {
-        let row = |(_, s): &(&str, Scenario)| vec![s.name.clone(), s.tags.join(", "), s.summary.clone()];
-        output::line(table::plain(&["Scenario", "Tags", "What it is"], scenarios.iter().map(row)))?;
+        return Ok(Exit::Pass);
+    }
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let count = |s: &Scenario| scenarios.iter().filter(|(_, other)| other.family() == s.family()).count();
+    for (_, scenario) in &scenarios {
+        let name = match count(scenario) {
+            1 => scenario.name.clone(),
+            _ if !names.is_empty() => scenario.name.clone(),
+            count => format!("{} × {count}", scenario.family()),
+        };
+        let row = vec![name, scenario.tags.join(", "), scenario.summary.clone()];
+        if rows.last() != Some(&row) {
+            rows.push(row);
+        }
+    }
+    output::line(table::plain(&["Scenario", "Tags", "What it is"], rows.into_iter()))?;
+    Ok(Exit::Pass)
+}
+
+/// One scenario, or all combinations of a matrix.
+fn show_scenarios(name: &str, as_json: bool) -> Result<Exit, CliError> {
+    match catalog::scenario(name) {
+        Err(CliError::SeveralScenarios { .. }) => {
+            let all = catalog::select(&[name.to_owned()])?;
+            if as_json {
+                output::json(&all.iter().map(describe).collect())?;
+            } else {
+                output::line(format!("{name}: {} scenarios", all.len()))?;
+                all.iter().try_for_each(|s| output::line(format!("\n{}: {}", s.name, s.words())))?;
+            }
+        }
+        scenario => show_scenario(&scenario?, as_json)?,
     }
     Ok(Exit::Pass)
 }
 
-fn show_scenario(scenario: &Scenario, as_json: bool) -> Result<Exit, CliError> {
+fn describe(scenario: &Scenario) -> Value {
+    let Roles { providers, fetchers, rendezvous, relay } = &scenario.roles;
+    json!({
+        "name": scenario.name,
+        "family": scenario.family(),
+        "extends": scenario.bases,
+        "summary": scenario.summary,
+        "tags": scenario.tags,
+        "hash": scenario.hash(),
+        "words": scenario.words(),
+        "provider": scenario.provider(),
+        "fetcher": scenario.fetcher(),
+        "roles": { "provider": providers, "fetcher": fetchers, "rendezvous": rendezvous, "relay": relay },
+        "repeat": scenario.repeat,
+        "timeout_seconds": scenario.timeout.as_secs_f64(),
+        "resolved": scenario.resolved(),
+    })
+}
+
+fn show_scenario(scenario: &Scenario, as_json: bool) -> Result<(), CliError> {
     if as_json {
-        output::json(&json!({
-            "name": scenario.name,
-            "summary": scenario.summary,
-            "tags": scenario.tags,
-            "hash": scenario.hash(),
-            "words": scenario.words(),
-            "provider": scenario.provider,
-            "fetcher": scenario.fetcher,
-            "repeat": scenario.repeat,
-            "timeout_seconds": scenario.timeout.as_secs_f64(),
-            "resolved": scenario.resolved(),
-        }))?;
-    } else {
-        let Scenario { name, summary, .. } = scenario;
-        output::line(format!("{name}: {summary}\n\n{}\n\n{}", scenario.words(), scenario.resolved()))?;
-        output::line(format!("hash {}", scenario.hash()))?;
+        return output::json(&describe(scenario));
     }
-    Ok(Exit::Pass)
+    let Scenario { name, summary, .. } = scenario;
+    output::line(format!("{name}: {summary}\n\n{}\n\n{}", scenario.words(), scenario.resolved()))?;
+    output::line(format!("hash {}", scenario.hash()))
 }
 
-/// `longhaul subject list`.
+/// `longhaul subject list|schema`.
 pub(crate) fn subject(command: &SubjectCommand) -> Result<Exit, CliError> {
-    let SubjectCommand::List { json: as_json } = command;
+    let SubjectCommand::List { json: as_json } = command else {
+        output::line(longhaul_scenarios::subject_schema().trim_end())?;
+        return Ok(Exit::Pass);
+    };
     let programs = programs();
     let mut entries = Vec::new();
     for subject in catalog::subjects()? {

@@ -12,6 +12,7 @@ mod error;
 mod import;
 mod lab;
 mod listing;
+mod new;
 mod output;
 mod progress;
 mod quickstart;

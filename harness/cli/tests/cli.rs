@@ -68,6 +68,9 @@ const ANYWHERE: &[Test] = &[
     ("a_machine_without_the_algorithm_is_told_so", cross::a_machine_without_the_algorithm_is_told_so),
     ("every_help_names_the_exit_codes", questions::every_help_names_the_exit_codes),
     ("scenarios_are_listed_shown_and_checked", questions::scenarios_are_listed_shown_and_checked),
+    ("files_that_are_many_are_explained", questions::files_that_are_many_are_explained),
+    ("a_new_scenario_is_a_good_one", questions::a_new_scenario_is_a_good_one),
+    ("schemas_are_printed", questions::schemas_are_printed),
     ("subjects_are_listed", questions::subjects_are_listed),
     ("networks_are_shown", questions::networks_are_shown),
     ("the_machine_is_described", questions::the_machine_is_described),
@@ -101,6 +104,7 @@ const IN_A_LAB: &[Test] = &[
 
 const WITH_SUBJECTS: &[Test] = &[
     ("a_run_is_recorded_with_its_evidence", transfers::a_run_is_recorded_with_its_evidence),
+    ("several_fetch_from_several", transfers::several_fetch_from_several),
     ("a_dead_line_makes_a_transfer_wait", transfers::a_dead_line_makes_a_transfer_wait),
     ("repetitions_have_seeds_of_their_own", transfers::repetitions_have_seeds_of_their_own),
 ];

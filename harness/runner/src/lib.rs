@@ -5,10 +5,12 @@
 //! [`run`] puts it all together into a [`longhaul_record::RunRecord`]. Whatever goes wrong becomes an outcome with a
 //! reason; it never becomes a number.
 
+mod calibration;
 mod clock;
 mod git;
 mod machine;
 mod metrics;
+mod observed;
 mod payload;
 mod program;
 mod run;

@@ -1,67 +1,212 @@
-//! From what was seen to numbers and curves. Pure.
+//! From what was seen to numbers. Pure.
 
-use longhaul_record::{LinkReport, ProcessReport, Role, Sample, Series};
-use longhaul_scenarios::Milestone;
-use netsim_lab::{INTERVAL_NS, Interval};
+mod curves;
+
+use crate::transfer::FetcherSeen;
+pub(crate) use curves::{Stalls, median_queueing_s, series};
+use longhaul_record::{CrossKind, CrossReport, LinkReport, ProcessReport, Role, Sample};
+use longhaul_scenarios::{Amount, Milestone};
 use std::collections::BTreeMap;
 
 /// What the numbers are made of.
 pub(crate) struct Facts<'a> {
+    /// Of each fetcher's payload.
     pub(crate) payload_bytes: u64,
-    /// Seconds since the fetcher's start.
-    pub(crate) milestones: &'a BTreeMap<Milestone, f64>,
-    /// From the fetcher's start to its end, in seconds.
-    pub(crate) total_s: f64,
+    pub(crate) fetchers: &'a [FetcherSeen],
+    /// What only the providers can count.
+    pub(crate) provider_amounts: &'a [BTreeMap<Amount, f64>],
     pub(crate) processes: &'a [ProcessReport],
-    /// Both directions of the fetcher's access links: one link for each interface.
-    pub(crate) access: &'a [LinkReport],
-    /// Every link.
-    pub(crate) links: &'a [LinkReport],
-    /// Cross traffic starts or ends at the fetcher: what its access link carried is not the subject's alone.
-    pub(crate) access_shared: bool,
-    /// Flows the fetcher's host sent on.
-    pub(crate) flows: u64,
+    pub(crate) network: &'a NetworkFacts<'a>,
+    /// The flows beside the transfer.
+    pub(crate) cross: &'a [CrossReport],
 }
+
+/// What the network saw.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct NetworkFacts<'a> {
+    /// Both directions of the fetchers' access links; `None` where flows beside the transfer start or end there.
+    pub(crate) fetchers: Option<Access<'a>>,
+    /// What the providers' access links were given; `None` likewise.
+    pub(crate) providers_up: Option<&'a [LinkReport]>,
+    /// The most that the network could carry from the providers to the fetchers, in bits per second; `None` without a
+    /// limit, and where it changed on the way.
+    pub(crate) ceiling_bps: Option<u64>,
+    /// Longest wait of a packet for any link's turn, in nanoseconds.
+    pub(crate) peak_queueing_ns: u64,
+    /// The usual one, in seconds.
+    pub(crate) median_queueing_s: f64,
+}
+
+/// What the fetchers' access links saw.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Access<'a> {
+    pub(crate) links: &'a [LinkReport],
+    /// IP bytes that were handed to the fetchers.
+    pub(crate) delivered_bytes: u64,
+    /// Flows the fetchers' hosts sent on.
+    pub(crate) flows: u64,
+    /// Silences; `None` where it is not known when the transfer began.
+    pub(crate) stalls: Option<Stalls>,
+}
+
+/// Bytes of a block, by which messages and packets are counted.
+pub(crate) const BLOCK_BYTES: f64 = 262_144.0;
+/// Least bytes of IP and transport headers of a packet with payload: IPv4 and TCP without options.
+const HEADER_BYTES: u64 = 40;
 
 /// The numbers of a completed and verified transfer.
 pub(crate) fn samples(facts: &Facts) -> Vec<Sample> {
     let mut samples = Samples::default();
-    let at = |milestone| facts.milestones.get(&milestone).copied();
-    let connected = at(Milestone::Connected);
-    // Without the subject's own word the transfer ends with its process.
-    let done = at(Milestone::Done).unwrap_or(facts.total_s);
-    if let Some(transfer_s) = connected.map(|connected| done - connected).filter(|seconds| *seconds > 0.0) {
-        samples.add("goodput", facts.payload_bytes as f64 * 8.0 / transfer_s);
-        samples.add("transfer_time", transfer_s);
+    let all_bytes = facts.payload_bytes as f64 * facts.fetchers.len() as f64;
+    let span = Span::of(facts.fetchers);
+    if let Some(span) = &span {
+        samples.add("goodput", all_bytes * 8.0 / span.seconds());
+        samples.add("transfer_time", span.seconds());
     }
-    samples.add_some("setup_time", connected);
-    samples.add_some("time_to_first_byte", at(Milestone::FirstByte));
-    samples.add("total_time", facts.total_s);
-    if !facts.access_shared {
-        samples.add_wire(facts);
-    }
-    for process in facts.processes {
-        samples.add_for(process.role, "cpu_seconds", process.cpu_user_s + process.cpu_system_s);
-        samples.add_for(process.role, "peak_rss", process.peak_rss_bytes as f64);
-    }
-    let queueing = facts.links.iter().map(|link| link.peak_queueing_delay_ns).max().unwrap_or(0);
-    samples.add("peak_queueing_delay", queueing as f64 / 1e9);
+    samples.add_fetchers(facts);
+    samples.add("total_time", latest(facts.fetchers, |fetcher| Some(fetcher.ended_s)).unwrap_or(0.0));
+    samples.add_some(
+        "import_time",
+        facts.provider_amounts.iter().filter_map(|own| own.get(&Amount::ImportTime)).copied().reduce(f64::max),
+    );
+    samples.add_access(facts, all_bytes, span.as_ref());
+    samples.add_surplus(facts, all_bytes);
+    samples.add_share(facts, all_bytes, span.as_ref());
+    samples.add_processes(facts.processes, all_bytes);
+    samples.add("peak_queueing_delay", facts.network.peak_queueing_ns as f64 / 1e9);
+    samples.add("median_queueing_delay", facts.network.median_queueing_s);
     samples.0
+}
+
+/// From the first connection to the last byte of all fetchers.
+struct Span {
+    connected_s: f64,
+    done_s: f64,
+}
+
+impl Span {
+    /// `None` if one of them did not say when it was connected, or no time passed.
+    fn of(fetchers: &[FetcherSeen]) -> Option<Span> {
+        let connected = fetchers.iter().map(|fetcher| fetcher.milestones.get(&Milestone::Connected).copied());
+        let connected_s = connected.collect::<Option<Vec<f64>>>()?.into_iter().reduce(f64::min)?;
+        let done_s = latest(fetchers, |fetcher| Some(done_s(fetcher)))?;
+        Some(Span { connected_s, done_s }).filter(|span| span.seconds() > 0.0)
+    }
+
+    fn seconds(&self) -> f64 {
+        self.done_s - self.connected_s
+    }
+}
+
+/// Without the subject's own word the transfer ends with its process.
+pub(crate) fn done_s(fetcher: &FetcherSeen) -> f64 {
+    fetcher.milestones.get(&Milestone::Done).copied().unwrap_or(fetcher.ended_s)
+}
+
+/// The latest of all fetchers, if all have it.
+fn latest(fetchers: &[FetcherSeen], at: impl Fn(&FetcherSeen) -> Option<f64>) -> Option<f64> {
+    fetchers.iter().map(at).collect::<Option<Vec<f64>>>()?.into_iter().reduce(f64::max)
+}
+
+/// R. Jain, D. Chiu, W. Hawe, "A Quantitative Measure of Fairness", DEC-TR-301, 1984: 1 when all get the same, 1/n when one
+/// gets everything.
+fn jain(rates: &[f64]) -> f64 {
+    let (sum, squares) = rates.iter().fold((0.0, 0.0), |(sum, squares), rate| (sum + rate, squares + rate * rate));
+    sum * sum / (rates.len() as f64 * squares)
 }
 
 #[derive(Default)]
 struct Samples(Vec<Sample>);
 
 impl Samples {
-    /// What the fetcher's access link saw.
-    fn add_wire(&mut self, facts: &Facts) {
-        let wire_bytes: u64 = facts.access.iter().map(|link| link.bytes).sum();
-        self.add("wire_bytes", wire_bytes as f64);
-        self.add("wire_packets", facts.access.iter().map(|link| link.packets).sum::<u64>() as f64);
-        if facts.payload_bytes > 0 {
-            self.add("wire_overhead", wire_bytes as f64 / facts.payload_bytes as f64);
+    /// Moments, of the slowest fetcher; and what tells fetchers apart.
+    fn add_fetchers(&mut self, facts: &Facts) {
+        let since_start = |milestone: Milestone| {
+            latest(facts.fetchers, |fetcher| Some(fetcher.milestones.get(&milestone)? - fetcher.started_s))
+        };
+        self.add_some("setup_time", since_start(Milestone::Connected));
+        self.add_some("time_to_first_byte", since_start(Milestone::FirstByte));
+        self.add_some("time_to_direct", since_start(Milestone::Direct));
+        let sum = |amount| facts.fetchers.iter().map(|f| f.amounts.get(&amount).copied()).sum::<Option<f64>>();
+        self.add_some("direct_bytes", sum(Amount::DirectBytes));
+        self.add_some("relayed_bytes", sum(Amount::RelayedBytes));
+        let blocks = (facts.payload_bytes as f64 / BLOCK_BYTES).ceil() * facts.fetchers.len() as f64;
+        if blocks > 0.0 {
+            self.add_some("messages_per_block", sum(Amount::Messages).map(|messages| messages / blocks));
         }
-        self.add("flows", facts.flows as f64);
+        if facts.fetchers.len() < 2 {
+            return;
+        }
+        let goodput = |fetcher: &FetcherSeen| {
+            let span = Span::of(std::slice::from_ref(fetcher))?;
+            Some(facts.payload_bytes as f64 * 8.0 / span.seconds())
+        };
+        if let Some(rates) = facts.fetchers.iter().map(goodput).collect::<Option<Vec<f64>>>() {
+            for (fetcher, rate) in facts.fetchers.iter().zip(&rates) {
+                self.0.push(Sample { metric: "goodput".into(), peer: Some(fetcher.host.clone()), value: *rate });
+            }
+            if rates.iter().any(|rate| *rate > 0.0) {
+                self.add("fairness", jain(&rates));
+            }
+        }
+    }
+
+    /// What the fetchers' access links saw.
+    fn add_access(&mut self, facts: &Facts, all_bytes: f64, span: Option<&Span>) {
+        let Some(access) = facts.network.fetchers else { return };
+        let wire_bytes: u64 = access.links.iter().map(|link| link.bytes).sum();
+        let packets: u64 = access.links.iter().map(|link| link.packets).sum();
+        self.add("wire_bytes", wire_bytes as f64);
+        self.add("wire_packets", packets as f64);
+        if all_bytes > 0.0 {
+            self.add("wire_overhead", wire_bytes as f64 / all_bytes);
+            self.add("packets_per_block", packets as f64 / (all_bytes / BLOCK_BYTES).ceil());
+        }
+        self.add("flows", access.flows as f64);
+        if let Some(stalls) = access.stalls {
+            self.add("longest_stall", stalls.longest_s);
+            self.add("stall_time", stalls.total_s);
+        }
+        if let (Some(ceiling), Some(span)) = (facts.network.ceiling_bps, span) {
+            self.add("utilisation", access.delivered_bytes as f64 * 8.0 / (ceiling as f64 * span.seconds()));
+        }
+    }
+
+    /// What the providers sent beyond what had to be sent.
+    fn add_surplus(&mut self, facts: &Facts, all_bytes: f64) {
+        let Some(links) = facts.network.providers_up.filter(|_| all_bytes > 0.0) else { return };
+        let carried: u64 = links.iter().map(|link| link.bytes.saturating_sub(link.packets * HEADER_BYTES)).sum();
+        self.add("retransmission_estimate", (carried as f64 / all_bytes - 1.0).max(0.0));
+    }
+
+    /// How the transfer fared beside TCP.
+    fn add_share(&mut self, facts: &Facts, all_bytes: f64, span: Option<&Span>) {
+        let rivals = facts.cross.iter().filter(|flow| matches!(flow.kind, CrossKind::Tcp { .. }));
+        let rivals: Vec<f64> = rivals.map(|flow| flow.goodput_bps).collect();
+        if let (false, Some(span)) = (rivals.is_empty(), span) {
+            let own = all_bytes * 8.0 / span.seconds();
+            self.add("goodput_share", own / (own + rivals.iter().sum::<f64>()));
+        }
+    }
+
+    /// What each side used: times and counts of all its processes, and the largest one's memory.
+    fn add_processes(&mut self, processes: &[ProcessReport], all_bytes: f64) {
+        const GIB: f64 = 1_073_741_824.0;
+        for role in [Role::Provider, Role::Fetcher, Role::Relay] {
+            let own: Vec<&ProcessReport> = processes.iter().filter(|process| process.role == role).collect();
+            if own.is_empty() {
+                continue;
+            }
+            let cpu_s: f64 = own.iter().map(|process| process.cpu_user_s + process.cpu_system_s).sum();
+            self.add_for(role, "cpu_seconds", cpu_s);
+            if all_bytes > 0.0 {
+                self.add_for(role, "cpu_per_gib", cpu_s * GIB / all_bytes);
+            }
+            let rss = own.iter().map(|process| process.peak_rss_bytes).max().unwrap_or(0);
+            self.add_for(role, "peak_rss", rss as f64);
+            let switches: u64 = own.iter().map(|process| process.context_switches).sum();
+            self.add_for(role, "context_switches", switches as f64);
+        }
     }
 
     fn add(&mut self, metric: &str, value: f64) {
@@ -79,125 +224,161 @@ impl Samples {
     }
 }
 
-/// Curves over the run: `wire`, `lost` and `queue` from the network, `payload` from the fetcher's own word if it gave
-/// any. `access_down` are the places of the fetcher's incoming links in the intervals.
-pub(crate) fn series(timeline: &[Interval], access_down: &[usize], progress: &[(f64, u64)]) -> Vec<Series> {
-    let interval_s = INTERVAL_NS as f64 / 1e9;
-    let per_interval = |value: &dyn Fn(&Interval) -> f64| timeline.iter().map(value).collect::<Vec<f64>>();
-    let wire = per_interval(&|interval| {
-        let links = access_down.iter().filter_map(|link| interval.links.get(*link));
-        let bytes: u64 = links.map(|link| link.delivered_bytes).sum();
-        bytes as f64 * 8.0 / interval_s
-    });
-    let lost = per_interval(&|interval| interval.links.iter().map(|link| link.dropped).sum::<u64>() as f64);
-    let queue = per_interval(&|interval| {
-        interval.links.iter().map(|link| link.peak_queueing_ns).max().unwrap_or(0) as f64 / 1e9
-    });
-    let mut all = Vec::new();
-    if !progress.is_empty() {
-        all.push(("payload", "bit/s", rates(progress, timeline.len(), interval_s)));
-    }
-    all.extend([("wire", "bit/s", wire), ("lost", "packets", lost), ("queue", "s", queue)]);
-    let interval_ms = u32::try_from(INTERVAL_NS / 1_000_000).unwrap_or(u32::MAX);
-    all.into_iter()
-        .map(|(name, unit, values)| Series { name: name.to_owned(), unit: unit.to_owned(), interval_ms, values })
-        .collect()
-}
-
-/// Mean rate in bit/s per interval, from cumulative byte counts at any times; linear between them.
-fn rates(progress: &[(f64, u64)], intervals: usize, interval_s: f64) -> Vec<f64> {
-    let bytes_at = |t: f64| -> f64 {
-        let after = progress.partition_point(|(at, _)| *at <= t);
-        let (from_t, from) = after.checked_sub(1).map_or((0.0, 0), |before| progress[before]);
-        match progress.get(after) {
-            Some((to_t, to)) if *to_t > from_t => {
-                from as f64 + (*to as f64 - from as f64) * (t - from_t) / (to_t - from_t)
-            }
-            _ => from as f64,
-        }
-    };
-    (0..intervals)
-        .map(|n| {
-            let (start, end) = (n as f64 * interval_s, (n + 1) as f64 * interval_s);
-            (bytes_at(end) - bytes_at(start)).max(0.0) * 8.0 / interval_s
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use netsim_lab::LinkInterval;
+    use longhaul_record::ExitState;
 
-    fn link(bytes: u64, packets: u64, queueing: u64) -> LinkReport {
-        LinkReport { bytes, packets, peak_queueing_delay_ns: queueing, ..LinkReport::default() }
+    fn link(bytes: u64, packets: u64) -> LinkReport {
+        LinkReport { bytes, packets, ..LinkReport::default() }
+    }
+
+    fn fetcher(host: &str, started_s: f64, milestones: &[(Milestone, f64)], ended_s: f64) -> FetcherSeen {
+        let milestones = milestones.iter().copied().collect();
+        FetcherSeen { host: host.into(), started_s, ended_s, milestones, ..FetcherSeen::default() }
+    }
+
+    fn process(role: Role, cpu_user_s: f64, peak_rss_bytes: u64, context_switches: u64) -> ProcessReport {
+        ProcessReport {
+            role,
+            host: "h".into(),
+            command: Vec::new(),
+            exit: ExitState::Code(0),
+            cpu_user_s,
+            cpu_system_s: 0.0,
+            peak_rss_bytes,
+            context_switches,
+            stderr_tail: String::new(),
+        }
+    }
+
+    fn facts<'a>(payload_bytes: u64, fetchers: &'a [FetcherSeen], network: &'a NetworkFacts<'a>) -> Facts<'a> {
+        Facts { payload_bytes, fetchers, provider_amounts: &[], processes: &[], network, cross: &[] }
+    }
+
+    /// All numbers, as `metric` or `metric peer`.
+    fn named(facts: &Facts) -> BTreeMap<String, f64> {
+        let name = |sample: &Sample| sample.peer.iter().fold(sample.metric.clone(), |name, peer| name + " " + peer);
+        samples(facts).into_iter().map(|sample| (name(&sample), sample.value)).collect()
+    }
+
+    fn table<const N: usize>(rows: [(&str, f64); N]) -> BTreeMap<String, f64> {
+        rows.map(|(name, value)| (name.to_owned(), value)).into()
     }
 
     #[test]
     fn numbers_follow_their_definitions() {
-        let milestones = [(Milestone::Connected, 0.5), (Milestone::FirstByte, 0.6), (Milestone::Done, 2.5)].into();
-        let links = [link(900, 3, 0), link(100, 2, 7_000_000)];
-        let facts = Facts {
-            payload_bytes: 500,
-            milestones: &milestones,
-            total_s: 2.6,
-            processes: &[],
-            access: &links,
-            links: &links,
-            access_shared: false,
-            flows: 1,
+        let moments = [(Milestone::Connected, 0.5), (Milestone::FirstByte, 0.6), (Milestone::Done, 2.5)];
+        let fetchers = [fetcher("bob", 0.0, &moments, 2.6)];
+        let (links, up) = ([link(900, 3), link(100, 2)], [link(650, 5)]);
+        let stalls = Some(Stalls { longest_s: 0.25, total_s: 0.5 });
+        let network = NetworkFacts {
+            fetchers: Some(Access { links: &links, delivered_bytes: 850, flows: 1, stalls }),
+            providers_up: Some(&up),
+            ceiling_bps: Some(6_800),
+            peak_queueing_ns: 7_000_000,
+            median_queueing_s: 0.002,
         };
-        let got: BTreeMap<String, f64> = samples(&facts).into_iter().map(|s| (s.metric, s.value)).collect();
-        let expect = [
-            ("goodput", 2000.0),
+        let expect = table([
+            ("goodput", 1600.0),
             ("transfer_time", 2.0),
             ("setup_time", 0.5),
             ("time_to_first_byte", 0.6),
             ("total_time", 2.6),
             ("wire_bytes", 1000.0),
             ("wire_packets", 5.0),
-            ("wire_overhead", 2.0),
+            ("wire_overhead", 2.5),
+            ("packets_per_block", 5.0),
             ("flows", 1.0),
+            ("longest_stall", 0.25),
+            ("stall_time", 0.5),
+            ("utilisation", 0.5),
+            ("retransmission_estimate", 0.125),
             ("peak_queueing_delay", 0.007),
+            ("median_queueing_delay", 0.002),
+        ]);
+        assert_eq!(named(&facts(400, &fetchers, &network)), expect);
+        // Nothing that is not the subject's alone.
+        let shared =
+            named(&facts(400, &fetchers, &NetworkFacts { peak_queueing_ns: 7_000_000, ..NetworkFacts::default() }));
+        let expect = ["goodput", "median_queueing_delay", "peak_queueing_delay", "setup_time", "time_to_first_byte"];
+        assert_eq!(shared.keys().collect::<Vec<_>>(), [&expect[..], &["total_time", "transfer_time"]].concat());
+    }
+
+    #[test]
+    fn several_fetchers_are_one_transfer_from_the_first_connection_to_the_last_byte() {
+        let fetchers = [
+            fetcher("a", 0.0, &[(Milestone::Connected, 1.0), (Milestone::Done, 3.0)], 3.1),
+            fetcher("b", 0.5, &[(Milestone::Connected, 2.0), (Milestone::Done, 3.0)], 5.0),
         ];
-        assert_eq!(got, expect.map(|(name, value)| (name.to_owned(), value)).into());
-        let shared: Vec<String> =
-            samples(&Facts { access_shared: true, ..facts }).into_iter().map(|sample| sample.metric).collect();
-        let expect = ["goodput", "transfer_time", "setup_time", "time_to_first_byte", "total_time"];
-        assert_eq!(shared, [&expect[..], &["peak_queueing_delay"]].concat(), "nothing that is not the subject's alone");
+        let got = named(&facts(1000, &fetchers, &NetworkFacts::default()));
+        assert_eq!((got["goodput"], got["transfer_time"], got["total_time"]), (8000.0, 2.0, 5.0));
+        assert_eq!((got["goodput a"], got["goodput b"]), (4000.0, 8000.0));
+        assert_eq!(got["setup_time"], 1.5, "the slowest one's, from its own start");
+        assert!((got["fairness"] - 0.9).abs() < 1e-12);
+        assert_eq!((jain(&[1.0, 1.0, 1.0]), jain(&[3.0, 0.0, 0.0])), (1.0, 1.0 / 3.0));
     }
 
     #[test]
     fn without_the_subjects_word_the_process_end_counts_and_nothing_is_invented() {
-        let milestones = [(Milestone::Connected, 0.6)].into();
-        let facts = Facts {
-            payload_bytes: 0,
-            milestones: &milestones,
-            total_s: 2.6,
-            processes: &[],
-            access: &[],
-            links: &[],
-            access_shared: false,
-            flows: 0,
-        };
-        let got: BTreeMap<String, f64> = samples(&facts).into_iter().map(|s| (s.metric, s.value)).collect();
+        let network = NetworkFacts::default();
+        let fetchers = [fetcher("bob", 0.0, &[(Milestone::Connected, 0.6)], 2.6)];
+        let got = named(&facts(0, &fetchers, &network));
         assert_eq!(got["transfer_time"], 2.0);
         assert!(!got.contains_key("time_to_first_byte") && !got.contains_key("wire_overhead"));
-        let blind = Facts { milestones: &BTreeMap::new(), ..facts };
-        assert!(samples(&blind).iter().all(|sample| sample.metric != "goodput"));
+        let blind = [fetcher("bob", 0.0, &[], 2.6)];
+        assert!(!named(&facts(0, &blind, &network)).contains_key("goodput"));
     }
 
     #[test]
-    fn curves_have_the_networks_intervals() {
-        let interval = |bytes, dropped, peak_queueing_ns| Interval {
-            links: vec![LinkInterval::default(), LinkInterval { delivered_bytes: bytes, dropped, peak_queueing_ns }],
+    fn sides_and_their_own_words_are_summed_up() {
+        let network = NetworkFacts::default();
+        let mut bob =
+            fetcher("bob", 0.0, &[(Milestone::Connected, 0.0), (Milestone::Direct, 0.3), (Milestone::Done, 1.0)], 1.0);
+        bob.amounts = [(Amount::Messages, 6.0), (Amount::DirectBytes, 400.0), (Amount::RelayedBytes, 50.0)].into();
+        let fetchers = [bob];
+        let imports = [BTreeMap::from([(Amount::ImportTime, 0.5)]), BTreeMap::from([(Amount::ImportTime, 0.75)])];
+        let processes = [
+            process(Role::Provider, 2.0, 100, 7),
+            process(Role::Fetcher, 1.0, 50, 1),
+            process(Role::Fetcher, 0.5, 70, 2),
+        ];
+        let tcp = CrossReport {
+            kind: CrossKind::Tcp { congestion: "cubic".into() },
+            from: "a".into(),
+            to: "b".into(),
+            asked_start_ns: 0,
+            asked_stop_ns: None,
+            started_ns: Some(0),
+            stopped_ns: None,
+            sent_bytes: 0,
+            received_bytes: 0,
+            lost_packets: 0,
+            goodput_bps: 3.0 * 8.0 * 524_288.0,
+            failure: None,
         };
-        let timeline = [interval(1000, 0, 5_000_000), interval(0, 2, 0)];
-        let got = series(&timeline, &[1], &[(0.025, 500), (0.1, 2000)]);
-        let values: Vec<(&str, &[f64])> = got.iter().map(|s| (s.name.as_str(), s.values.as_slice())).collect();
-        assert_eq!(values[0], ("payload", &[160_000.0, 160_000.0][..]));
-        assert_eq!(values[1], ("wire", &[160_000.0, 0.0][..]));
-        assert_eq!(values[2], ("lost", &[0.0, 2.0][..]));
-        assert_eq!(values[3], ("queue", &[0.005, 0.0][..]));
+        let facts = Facts {
+            provider_amounts: &imports,
+            processes: &processes,
+            cross: &[tcp],
+            ..facts(524_288, &fetchers, &network)
+        };
+        let got = named(&facts);
+        let expect = table([
+            ("import_time", 0.75),
+            ("messages_per_block", 3.0),
+            ("direct_bytes", 400.0),
+            ("relayed_bytes", 50.0),
+            ("time_to_direct", 0.3),
+            ("goodput_share", 0.25),
+            ("cpu_seconds provider", 2.0),
+            ("cpu_seconds fetcher", 1.5),
+            ("cpu_per_gib fetcher", 3072.0),
+            ("peak_rss fetcher", 70.0),
+            ("context_switches fetcher", 3.0),
+        ]);
+        for (name, value) in expect {
+            assert_eq!(got.get(&name), Some(&value), "{name}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What is sent: staged before the run, checked byte for byte after it.
 
-use longhaul_scenarios::Payload as Spec;
+use longhaul_scenarios::{Payload as Spec, Values};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -82,14 +82,13 @@ impl Payload {
     }
 
     /// What a subject's command line may ask for.
-    pub(crate) fn placeholders(&self) -> [(&'static str, String); 4] {
-        let text = |path: &Path| path.to_string_lossy().into_owned();
-        [
-            ("payload.dir", text(&self.directory)),
-            ("payload.path", text(&self.directory.join(FILE_NAME))),
-            ("payload.name", FILE_NAME.to_owned()),
-            ("payload.list", text(&self.list)),
-        ]
+    pub(crate) fn values(&self) -> Values {
+        let mut values = Values::default();
+        values.set("payload.dir", self.directory.to_string_lossy());
+        values.set("payload.path", self.directory.join(FILE_NAME).to_string_lossy());
+        values.set("payload.name", FILE_NAME);
+        values.set("payload.list", self.list.to_string_lossy());
+        values
     }
 
     /// Checks that `out` holds exactly this payload. The error says what is different.

@@ -1,8 +1,9 @@
 //! From a subject's file to programs that can be run on this machine.
 
 use longhaul_record::SubjectDetail;
-use longhaul_scenarios::{Build, Subject};
+use longhaul_scenarios::{Build, Subject, Values};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -127,12 +128,8 @@ impl Programs {
 
     fn find_all(&self, subject: &Subject, artifact: Option<PathBuf>) -> Result<Prepared, PrepareError> {
         let mut programs = BTreeMap::new();
-        for role in [&subject.provider, &subject.fetcher] {
-            for command in [Some(&role.command), role.command_tree.as_ref()].into_iter().flatten() {
-                if let Some(program) = command.first() {
-                    programs.insert(program.clone(), self.find(program, artifact.as_deref())?);
-                }
-            }
+        for program in subject.executables() {
+            programs.insert(program.to_owned(), self.find(program, artifact.as_deref())?);
         }
         let directories = artifact.iter().filter_map(|a| a.parent()).chain(self.beside.as_deref());
         let path = std::env::join_paths(directories.chain(self.path.iter().map(PathBuf::as_path)));
@@ -176,12 +173,18 @@ impl Prepared {
         command
     }
 
-    /// The environment its processes get: nothing of the user's but where programs are.
-    pub(crate) fn environment(&self, home: &Path) -> BTreeMap<std::ffi::OsString, std::ffi::OsString> {
+    /// The environment its processes get: nothing of the user's but where programs are, and what the subject's file says.
+    pub(crate) fn environment(&self, home: &Path, values: &Values) -> BTreeMap<OsString, OsString> {
         let home = home.as_os_str().to_owned();
-        [("PATH", self.path.clone().into()), ("HOME", home.clone()), ("TMPDIR", home), ("LC_ALL", "C.UTF-8".into())]
-            .map(|(name, value)| (name.into(), value))
-            .into()
+        let own = [
+            ("PATH", self.path.clone().into()),
+            ("HOME", home.clone()),
+            ("TMPDIR", home),
+            ("LC_ALL", "C.UTF-8".into()),
+        ];
+        let written =
+            self.subject.environment.iter().map(|(name, value)| (name.as_str(), values.fill_text(value).into()));
+        own.into_iter().chain(written).map(|(name, value): (&str, OsString)| (name.into(), value)).collect()
     }
 
     fn ask_version(&self) -> Option<String> {

@@ -1,18 +1,20 @@
 //! One run, from an order to a record.
 
+use crate::calibration::calibration;
 use crate::clock::wall_ms;
 use crate::git::Repository;
-use crate::metrics::{self, Facts};
+use crate::metrics::{self, Facts, NetworkFacts};
+use crate::observed::{Fetchers, access_links, ceiling, crossed};
 use crate::payload::Payload;
 use crate::program::Prepared;
-use crate::transfer::{Failure, Interrupt, Progress, Setting, TransferError, transfer};
+use crate::transfer::{Failure, Interrupt, Progress, Seen, Setting, TransferError, out_of, transfer};
 use longhaul_record::{
-    Calibration, Fidelity, HostDetail, LinkReport, Outcome, RunRecord, SCHEMA, Tolerance, Trigger, text,
+    Calibration, Fidelity, HostDetail, LinkReport, Outcome, RunRecord, SCHEMA, Sample, Tolerance, Trigger, text,
 };
 use longhaul_scenarios::Scenario;
 use longhaul_stats::{judge, judge_cross};
-use netsim_lab::{CalibrateError, Engines, Lab, calibrate, calibrate_access, check_nat};
-use netsim_topology::{Direction, LinkName, discovery, plan};
+use netsim_lab::{CalibrateError, Engines, Lab};
+use netsim_topology::plan;
 use std::fs;
 use std::path::Path;
 use uuid::{NoContext, Timestamp, Uuid};
@@ -75,22 +77,28 @@ fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, inter
     let scenario = order.scenario;
     let payload = order.payload.as_ref().map_err(|error| Stop::setup(error))?;
     (record.payload_bytes, record.payload_files) = (payload.bytes(), payload.file_count());
-    let [out, home] = ["out", "home"].map(|name| order.scratch.join(name));
-    for directory in [&out, &home] {
+    let [out, homes] = ["out", "home"].map(|name| order.scratch.join(name));
+    for directory in [&out, &homes] {
         fs::create_dir_all(directory).map_err(|error| Stop::setup(&error))?;
     }
     progress.step("bringing the network up");
     let plan = plan(&scenario.topology).map_err(|error| Stop::setup(&error))?;
     let lab = Lab::up_with(&plan, order.seed, order.engines).map_err(|error| Stop::setup(&error))?;
     progress.step("calibrating");
-    record.calibration = calibration(&lab, order, &record.tolerance)?;
+    let calibrated = calibration(&lab, scenario, order.seed, &record.tolerance);
+    record.calibration = calibrated.map_err(|error| match error {
+        CalibrateError::Unreachable { .. } => {
+            Stop::Failed(Failure { outcome: Outcome::Untrusted, reason: error.to_string() })
+        }
+        error => Stop::setup(&error),
+    })?;
     let setting = Setting {
         lab: &lab,
         scenario,
         prepared: order.prepared,
         payload,
         out: &out,
-        home: &home,
+        homes: &homes,
         seed: order.seed,
         progress,
         interrupted,
@@ -102,31 +110,60 @@ fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, inter
     })?;
     record.fidelity = lab.fidelity(&seen.snapshot).map_err(|error| Stop::setup(&error))?;
     record.links = lab.link_reports(&seen.snapshot);
-    let access = access_names(scenario);
-    let down = |link: &String| lab.link_index(&LinkName { link: link.clone(), direction: Direction::Down });
-    let down: Vec<usize> = access.iter().filter_map(down).collect();
-    record.series = metrics::series(&seen.snapshot.timeline, &down, &seen.progress);
-    record.processes = seen.processes;
-    record.cross = seen.cross;
-    if let Some(failure) = seen.failure {
+    let fetchers = Fetchers::new(&lab, scenario, &seen);
+    record.series = fetchers.series();
+    record.cross = seen.cross.clone();
+    record.processes = seen.processes.clone();
+    if let Some(failure) = seen.failure.clone() {
         return Err(Stop::Failed(failure));
     }
     progress.step("checking every byte");
-    payload.verify(&out).map_err(|reason| Stop::Failed(Failure { outcome: Outcome::SubjectFailed, reason }))?;
-    let access: Vec<LinkReport> = record.links.iter().filter(|link| access.contains(&link.link)).cloned().collect();
-    let host = lab.host(&scenario.fetcher).map_err(|error| Stop::setup(&error))?;
-    record.samples = metrics::samples(&Facts {
-        payload_bytes: payload.bytes(),
-        milestones: &seen.milestones,
-        total_s: seen.total_s,
-        processes: &record.processes,
-        access: &access,
-        links: &record.links,
-        access_shared: scenario.cross.iter().any(|flow| [&flow.from, &flow.to].contains(&&scenario.fetcher)),
-        flows: lab.flows(&seen.snapshot, host),
-    });
+    verify(scenario, payload, &out)
+        .map_err(|reason| Stop::Failed(Failure { outcome: Outcome::SubjectFailed, reason }))?;
+    record.samples = samples(scenario, payload, &seen, &fetchers, record);
     judge_record(record);
     Ok(())
+}
+
+/// Checks that every fetcher got exactly the payload.
+fn verify(scenario: &Scenario, payload: &Payload, out: &Path) -> Result<(), String> {
+    let fetchers = &scenario.roles.fetchers;
+    fetchers.iter().try_for_each(|fetcher| {
+        let checked = payload.verify(&out_of(out, fetcher));
+        checked.map_err(|reason| if fetchers.len() == 1 { reason } else { format!("{fetcher}: {reason}") })
+    })
+}
+
+/// The numbers of a transfer that was verified.
+fn samples(
+    scenario: &Scenario,
+    payload: &Payload,
+    seen: &Seen,
+    fetchers: &Fetchers,
+    record: &RunRecord,
+) -> Vec<Sample> {
+    let [access, providers] =
+        [&scenario.roles.fetchers, &scenario.roles.providers].map(|hosts| access_links(scenario, hosts));
+    let of = |names: &[String], up_alone: bool| -> Vec<LinkReport> {
+        let wanted = |link: &&LinkReport| names.contains(&link.link) && (!up_alone || link.direction == "up");
+        record.links.iter().filter(wanted).cloned().collect()
+    };
+    let (links, up) = (of(&access, false), of(&providers, true));
+    let network = NetworkFacts {
+        fetchers: (!crossed(scenario, &scenario.roles.fetchers)).then(|| fetchers.access(&links)),
+        providers_up: (!crossed(scenario, &scenario.roles.providers)).then_some(&up),
+        ceiling_bps: ceiling(scenario),
+        peak_queueing_ns: record.links.iter().map(|link| link.peak_queueing_delay_ns).max().unwrap_or(0),
+        median_queueing_s: metrics::median_queueing_s(&seen.snapshot.timeline),
+    };
+    metrics::samples(&Facts {
+        payload_bytes: payload.bytes(),
+        fetchers: &seen.fetchers,
+        provider_amounts: &seen.provider_amounts,
+        processes: &record.processes,
+        network: &network,
+        cross: &record.cross,
+    })
 }
 
 /// The one verdict a runner passes on: whether the network was what it should be.
@@ -140,46 +177,6 @@ fn judge_record(record: &mut RunRecord) {
         let sentences: Vec<String> = deviations.iter().map(ToString::to_string).collect();
         record.reason = Some(sentences.join("; "));
     }
-}
-
-/// Calibration sees other losses than the transfer: otherwise it would prove only what the seed already says.
-const CALIBRATION_SEED: u64 = 0x6361_6c69_6272_6174;
-/// A busy machine can spoil a calibration of a few hundred milliseconds: it gets this many tries. The record holds the
-/// last one, which counts.
-const CALIBRATIONS: u64 = 3;
-
-fn calibration(lab: &Lab, order: &Order, tolerance: &Tolerance) -> Result<Calibration, Stop> {
-    let Scenario { topology, fetcher, provider, .. } = order.scenario;
-    let mut last = Calibration::default();
-    for attempt in 0..CALIBRATIONS {
-        let nats = [fetcher, provider].into_iter().filter_map(|host| check_nat(lab, topology, host).transpose());
-        let nats = nats.collect::<Result<_, CalibrateError>>().map_err(|error| Stop::setup(&error))?;
-        lab.restart(order.seed ^ CALIBRATION_SEED.rotate_left(attempt as u32)).map_err(|error| Stop::setup(&error))?;
-        // Nobody can probe a provider that lies behind a NAT or firewall: then both are probed from the internet's core.
-        let paths = if discovery(topology, provider).is_none() {
-            calibrate(lab, topology, fetcher, provider).map(Vec::from)
-        } else {
-            let each = [fetcher, provider].map(|host| calibrate_access(lab, topology, host));
-            each.into_iter().collect::<Result<Vec<_>, _>>().map(|paths| paths.into_iter().flatten().collect())
-        };
-        last = match paths {
-            Ok(paths) => Calibration { paths, nats },
-            Err(error @ CalibrateError::Unreachable { .. }) => {
-                return Err(Stop::Failed(Failure { outcome: Outcome::Untrusted, reason: error.to_string() }));
-            }
-            Err(error) => return Err(Stop::setup(&error)),
-        };
-        if judge(&last, &Fidelity::default(), tolerance).is_empty() {
-            break;
-        }
-    }
-    Ok(last)
-}
-
-/// The fetcher's access links: one for each of its interfaces.
-fn access_names(scenario: &Scenario) -> Vec<String> {
-    let fetchers = scenario.topology.hosts.iter().filter(|host| host.name == scenario.fetcher);
-    fetchers.flat_map(|host| host.interfaces.iter().map(|interface| host.link_name(interface))).collect()
 }
 
 fn empty_record(order: &Order) -> RunRecord {

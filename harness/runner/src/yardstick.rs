@@ -7,7 +7,7 @@
 use crate::payload::{Payload, PayloadError};
 use crate::program::{PrepareError, Prepared, Programs};
 use longhaul_record::Event;
-use longhaul_scenarios::{Payload as PayloadSpec, Subject};
+use longhaul_scenarios::{Payload as PayloadSpec, Subject, Values};
 use netsim_lab::{Ended, Host, How, Lab, LabError, Line, Process, ProcessError, Spec, Spread};
 use netsim_topology::{Access, Host as HostModel, PlanError, Topology, plan};
 use std::fs;
@@ -155,7 +155,7 @@ pub fn yardsticks(
     let prepared = programs.prepare(reference)?;
     let payload = Payload::stage(&PayloadSpec::Random { bytes }, scratch)?;
     let host = |name: &str| HostModel::new(name, None, Access::default());
-    let topology = Topology { routers: Vec::new(), hosts: HOSTS.map(host).into() };
+    let topology = Topology { routers: Vec::new(), hosts: HOSTS.map(host).into(), ..Topology::default() };
     let lab = Lab::up(&plan(&topology)?, 1)?;
     let setting = Setting { prepared, curl: programs.find("curl", None), payload, lab: &lab, scratch };
     let mut servers = Vec::new();
@@ -216,8 +216,7 @@ struct Setting<'a> {
 
 impl Setting<'_> {
     fn value(&self, placeholder: &str) -> String {
-        let mut values = self.payload.placeholders().into_iter();
-        values.find(|(name, _)| *name == placeholder).map(|(_, value)| value).unwrap_or_default()
+        self.payload.values().fill_text(&format!("{{{placeholder}}}"))
     }
 
     /// Starts the case's provider. The inner error says why the case cannot run on this machine.
@@ -283,7 +282,7 @@ impl Setting<'_> {
         let command = self.prepared.locate(command.iter().map(|&word| word.to_owned()).collect());
         host.spawn(&Spec {
             command: command.into_iter().map(Into::into).collect(),
-            environment: self.prepared.environment(self.scratch),
+            environment: self.prepared.environment(self.scratch, &Values::default()),
             directory: Some(self.scratch.to_path_buf()),
         })
     }

@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let loss = Loss::Bernoulli(Probability::from_ppb(50_000_000).unwrap_or_default());
     let link = Access::both(LinkConfig { delay_ns: 20_000_000, loss, ..LinkConfig::default() });
     let hosts = vec![Host::new("alice", None, Access::default()), Host::new("bob", None, link)];
-    let lab = Lab::up(&plan(&Topology { routers: vec![], hosts })?, 1)?;
+    let lab = Lab::up(&plan(&Topology { routers: vec![], hosts, ..Topology::default() })?, 1)?;
 
     // Sockets of the standard library, and any program as it is.
     let [alice, bob] = [lab.host("alice")?.udp()?, lab.host("bob")?.udp()?];

@@ -11,7 +11,7 @@ use crate::engine::ask_for_realtime;
 use crate::lab::{Host, Lab};
 use crate::socket::{Received, Socket};
 use longhaul_record::{DelayCheck, DelayQuantile, LossCheck, PathCheck, RateCheck};
-use netsim_topology::{HOST_MTU, PathProfile, Topology, access_path, path};
+use netsim_topology::{HOST_MTU, PathProfile, Topology, access_path, path, region};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, channel};
@@ -99,9 +99,16 @@ pub fn calibrate(lab: &Lab, topology: &Topology, from: &str, to: &str) -> Result
     measure(ends, paths.map(<[PathProfile; 2]>::from))
 }
 
-/// The same between host `name` and the internet's core: its own link, and those of all routers in front of it.
-pub fn calibrate_access(lab: &Lab, topology: &Topology, name: &str) -> Result<[PathCheck; 2], CalibrateError> {
-    measure([lab.host(name)?, lab.internet()?], access_path(topology, name))
+/// The same between host `name` and the internet's core: its own link, and those of all routers in front of it. Where the
+/// core has regions, that is where host `peer` hangs on it, so that the way between the two regions is measured too.
+pub fn calibrate_access(
+    lab: &Lab,
+    topology: &Topology,
+    name: &str,
+    peer: &str,
+) -> Result<[PathCheck; 2], CalibrateError> {
+    let at = region(topology, peer);
+    measure([lab.host(name)?, lab.internet(at)?], access_path(topology, name, at))
 }
 
 fn measure([from, to]: [&Host; 2], paths: Option<[PathProfile; 2]>) -> Result<[PathCheck; 2], CalibrateError> {

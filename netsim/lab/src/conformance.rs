@@ -152,7 +152,7 @@ fn once(plan: &Plan, row: &Row, engines: Engines) -> Result<(String, bool), Fiel
 /// Why there are no links by netem on this machine; `None` if there are. Must not be asked before [`crate::enter`].
 pub fn netem_missing() -> Option<String> {
     let hosts = vec![Host::new("a", None, Access::default())];
-    let plan = plan(&Topology { routers: vec![], hosts }).ok()?;
+    let plan = plan(&Topology { routers: vec![], hosts, ..Topology::default() }).ok()?;
     let engines = Engines { links: LinkEngine::Netem, ..Engines::default() };
     Lab::up_with(&plan, SEED, engines).err().map(|error| text::chain(&error))
 }
@@ -207,7 +207,7 @@ fn topology(row: &Row) -> Topology {
         }
         routers.push(Router::new(CARRIER, carrier, Access::default()));
     }
-    Topology { routers, hosts }
+    Topology { routers, hosts, ..Topology::default() }
 }
 
 /// The addresses of all sockets in a family; no address where there is no such host.

@@ -38,8 +38,8 @@ pub struct Lab {
     operator: Operator,
     engine: Engine,
     hosts: BTreeMap<String, Host>,
-    /// Where the internet's servers run.
-    internet: Option<Host>,
+    /// Where the internet's servers run, and what answers in each region.
+    internet: BTreeMap<Option<String>, Host>,
     links: Vec<(LinkName, LinkId)>,
     routers: BTreeMap<Place, NodeId>,
     /// Routers that are kernels, by name.
@@ -204,7 +204,7 @@ impl Lab {
         }
         let lab = Lab { carrier: engines.links, ..Lab::build(&plan, seed, engines)? };
         if engines.links == LinkEngine::Netem {
-            for host in lab.hosts.values().chain(&lab.internet) {
+            for host in lab.hosts.values().chain(lab.internet.values()) {
                 let failed = |source| LabError::Device { host: host.name().to_owned(), source };
                 for device in host.devices() {
                     let switched = host.run(|| ethtool::one_by_one(device));
@@ -226,7 +226,7 @@ impl Lab {
         let mut rooms = Vec::new();
         let pipes = plan.steps.iter().filter(|step| matches!(step, LabStep::AddPipe { .. })).count();
         let mut plumbing = None;
-        let mut internet = None;
+        let mut internet = BTreeMap::new();
         for step in &plan.steps {
             match step {
                 LabStep::AddHost { name, resolvers } => {
@@ -249,12 +249,12 @@ impl Lab {
                     let (namespace, device) = parts::room(name, addresses, &mut workshop)?;
                     let node = numbers.nodes[&Place::Servers(of.clone())];
                     devices.push((node, device));
-                    if of.is_none() {
+                    if of.clone().map(Place::Region).is_none_or(|region| numbers.nodes.contains_key(&region)) {
                         let held = namespace.try_clone();
                         let held = held.map_err(|source| LabError::Namespace { host: name.to_owned(), source })?;
                         let mut host = Host::new(name, node, held, addresses, &[])?;
                         host.add_device(DEVICE);
-                        internet = Some(host);
+                        internet.insert(of.clone(), host);
                     }
                     rooms.push((name, namespace, of, addresses, services));
                 }
@@ -280,12 +280,11 @@ impl Lab {
             started.map_err(|source| LabError::Servers { of: name.to_owned(), source })
         };
         let servers = rooms.into_iter().map(start).collect::<Result<Vec<Servers>, LabError>>()?;
-        let is_router = |place: &Place| matches!(place, Place::Router(_) | Place::Internet);
+        let is_router = |place: &Place| matches!(place, Place::Router(_) | Place::Internet | Place::Region(_));
         let routers = numbers.nodes.into_iter().filter(|(place, _)| is_router(place)).collect();
         let addresses = plan.addresses.clone();
         let links = numbers.links.into_iter().filter(|(name, _)| !name.is_auxiliary()).collect();
-        let carrier = LinkEngine::Userspace;
-        let operator = Operator::start().map_err(LabError::Operator)?;
+        let (carrier, operator) = (LinkEngine::Userspace, Operator::start().map_err(LabError::Operator)?);
         Ok(Lab { _servers: servers, operator, engine, hosts, internet, links, routers, kernels, carrier, addresses })
     }
 
@@ -301,10 +300,12 @@ impl Lab {
         self.hosts.values()
     }
 
-    /// Where the internet's servers run: in its core, so that a path from there is a host's access and nothing else.
-    pub(crate) fn internet(&self) -> Result<&Host, LabError> {
-        let none = || LabError::NoSuchHost { name: INTERNET.into(), known: self.hosts.keys().cloned().collect() };
-        self.internet.as_ref().ok_or_else(none)
+    /// Where the internet's servers run: in its core, or a region's part of it, so that a path from there is a host's access
+    /// and, from another region, the way between the two.
+    pub(crate) fn internet(&self, region: Option<&str>) -> Result<&Host, LabError> {
+        let name = region.unwrap_or(INTERNET);
+        let none = || LabError::NoSuchHost { name: name.into(), known: self.hosts.keys().cloned().collect() };
+        self.internet.get(&region.map(str::to_owned)).ok_or_else(none)
     }
 
     /// The primary endpoint of the network's STUN server, which every host can reach, in IPv4 or IPv6.
@@ -357,7 +358,7 @@ impl Lab {
     pub fn router_drops(&self, snapshot: &Snapshot) -> BTreeMap<String, u64> {
         let mut drops = BTreeMap::new();
         for (place, node) in &self.routers {
-            let name = if let Place::Router(name) = place { name } else { "internet" };
+            let name = if let Place::Router(name) | Place::Region(name) = place { name } else { INTERNET };
             for (cause, count) in &snapshot.routers[node.index()] {
                 drops.insert(format!("{name}: {}", cause.as_str()), *count);
             }

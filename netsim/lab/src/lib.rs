@@ -55,7 +55,7 @@ pub use netsim_services::behaviour::{Behaviour, BehaviourError, Hairpinned};
 #[doc(no_inline)]
 pub use netsim_topology as topology;
 pub use nftables::NftablesError;
-pub use process::{Ended, How, Line, MAX_STDOUT_BYTES, NoLine, Process, ProcessError, Spec};
+pub use process::{Ended, How, Line, MAX_STDOUT_BYTES, NoLine, Process, ProcessError, Signal, Spec};
 pub use sandbox::{Sandbox, SandboxError, enter};
 pub use selfcheck::{
     Effort, Figure, SCALE, ScalePoint, SelfCheckError, SelfReport, Spread, Target, Unit, Yardstick, scale, self_check,

@@ -8,7 +8,8 @@ use crate::resolver;
 use netsim_fabric::Time;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl;
-use nix::sys::signal::{Signal, killpg};
+pub use nix::sys::signal::Signal;
+use nix::sys::signal::killpg;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use output::Tail;
@@ -47,6 +48,8 @@ pub struct Ended {
     pub cpu_system_s: f64,
     /// Largest resident set of any of them, in bytes.
     pub peak_rss_bytes: u64,
+    /// How often one of them gave the processor up, or had it taken away.
+    pub context_switches: u64,
     /// When it was seen to have ended.
     pub at: Time,
 }
@@ -199,9 +202,9 @@ impl Process {
         leader.and_then(clock::process_cpu_ns).map(|nanos| nanos as f64 / 1e9)
     }
 
-    /// Asks it to end with SIGTERM, and kills it after `grace`.
-    pub fn stop(&self, grace: Duration) -> Option<Ended> {
-        self.group.signal(Signal::SIGTERM);
+    /// Asks it to end with `signal`, and kills it after `grace`.
+    pub fn stop(&self, signal: Signal, grace: Duration) -> Option<Ended> {
+        self.group.signal(signal);
         self.wait(grace).or_else(|| self.kill())
     }
 
@@ -275,6 +278,7 @@ fn wait4(pid: Pid) -> Ended {
         cpu_system_s: seconds(usage.ru_stime),
         // Linux counts in KiB, see getrusage(2).
         peak_rss_bytes: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
+        context_switches: u64::try_from(usage.ru_nvcsw + usage.ru_nivcsw).unwrap_or(0),
         at: clock::now(),
     }
 }

@@ -368,5 +368,5 @@ fn two_hosts(link: LinkConfig) -> Result<Plan, SelfCheckError> {
 
 fn plan_of(up: LinkConfig, down: LinkConfig) -> Result<Plan, SelfCheckError> {
     let hosts = vec![Host::new("a", None, Access { up, down }), Host::new("b", None, Access::default())];
-    Ok(plan(&Topology { routers: Vec::new(), hosts })?)
+    Ok(plan(&Topology { routers: Vec::new(), hosts, ..Topology::default() })?)
 }

@@ -42,6 +42,7 @@ fn main() {
     suite.test(network::two_labs_run_side_by_side);
     suite.test(network::calibration_sees_delay_loss_and_rate);
     suite.test(network::calibration_counts_what_it_asked_for);
+    suite.test(network::regions_are_as_far_away_as_was_asked);
     suite.test(network::calibration_sees_a_wrong_network);
     suite.test(network::calibration_finds_the_largest_packet);
     suite.test(network::a_stalled_emulator_is_noticed);

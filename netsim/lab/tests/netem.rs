@@ -48,7 +48,7 @@ fn main() {
 /// Two public hosts; `link` lies in front of the first, in both directions.
 fn up(link: LinkConfig) -> Result<(Plan, Lab), LabError> {
     let hosts = vec![host("a", None, link), host("b", None, LinkConfig::default())];
-    let plan = plan(&Topology { routers: vec![], hosts }).unwrap();
+    let plan = plan(&Topology { routers: vec![], hosts, ..Topology::default() }).unwrap();
     let lab = Lab::up_with(&plan, 1, ENGINES)?;
     Ok((plan, lab))
 }
@@ -213,7 +213,7 @@ fn tcp_arrives_whole_through_a_nat() {
     let router = Router::new("home", Gateway::with_nat(NatConfig::default()), uplink);
     let wire = LinkConfig::default;
     let hosts = vec![host("a", Some("home"), wire()), host("b", None, wire())];
-    let plan = plan(&Topology { routers: vec![router], hosts }).unwrap();
+    let plan = plan(&Topology { routers: vec![router], hosts, ..Topology::default() }).unwrap();
     let lab = Lab::up_with(&plan, 1, ENGINES).unwrap();
     let bytes: Vec<u8> = (0..1_000_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     let address = plan.addresses.hosts["b"][0];
@@ -238,11 +238,13 @@ fn hosts_switch_and_move() {
     let interface = |name: &str| Interface {
         name: name.into(),
         behind: None,
+        region: None,
         link: Access::both(LinkConfig { delay_ns: MS, ..LinkConfig::default() }),
         up: true,
     };
     let phone = Host { name: "phone".into(), interfaces: vec![interface("wifi"), interface("mobile")] };
-    let topology = Topology { routers: vec![], hosts: vec![phone, host("b", None, LinkConfig::default())] };
+    let hosts = vec![phone, host("b", None, LinkConfig::default())];
+    let topology = Topology { hosts, ..Topology::default() };
     let plan = plan(&topology).unwrap();
     let lab = Lab::up_with(&plan, 1, ENGINES).unwrap();
     let b = lab.host("b").unwrap().udp().unwrap();

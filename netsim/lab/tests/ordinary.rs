@@ -12,7 +12,7 @@ netsim_lab::sandboxed!();
 fn a_datagram_takes_its_time() {
     let far = Access::both(LinkConfig { delay_ns: 5_000_000, ..LinkConfig::default() });
     let hosts = vec![Host::new("alice", None, Access::default()), Host::new("bob", None, far)];
-    in_lab(&Topology { routers: vec![], hosts }, 1, |lab| {
+    in_lab(&Topology { routers: vec![], hosts, ..Topology::default() }, 1, |lab| {
         let [alice, bob] = ["alice", "bob"].map(|name| lab.host(name).unwrap().udp().unwrap());
         let sent = netsim_lab::now();
         alice.send_to(b"hello", bob.local_addr().unwrap()).unwrap();
@@ -30,6 +30,7 @@ fn two_homes_can_meet() {
     let topology = Topology {
         routers: vec![router("home-a"), router("home-b")],
         hosts: vec![host("alice", "home-a"), host("bob", "home-b"), Host::new("hub", None, Access::default())],
+        ..Topology::default()
     };
     assert_eq!(expected(&topology, "alice", "bob", Allowed::default()), Some(Expected::Direct));
     in_lab(&topology, 1, |lab| {

@@ -12,6 +12,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::ops::RangeInclusive;
 use netsim_fabric::Prefix;
 
 /// The addresses of a topology's hosts and routers, by name.
@@ -50,6 +51,8 @@ pub(crate) const CORE: [IpAddr; 2] =
 /// Second addresses of the servers there: a STUN server needs two of a family.
 pub(crate) const CORE_ALTERNATE: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(198, 19, 255, 253)), IpAddr::V6(Ipv6Addr::new(0x2001, 2, 0, 0xffff, 0, 0, 0, 2))];
+/// The addresses of the core, its regions included.
+const KEPT: RangeInclusive<Ipv4Addr> = Ipv4Addr::new(198, 19, 255, 200)..=Ipv4Addr::new(198, 19, 255, 254);
 /// Behind a NAT, places are numbered from here; the router itself is number 1.
 const FIRST: u32 = 10;
 
@@ -111,7 +114,7 @@ impl AddressPlan {
         let is_neighbour = |other: &Ipv4Addr| network(*other) == network(addr);
         let last = self.taken().filter_map(v4).filter(is_neighbour).max()?;
         let free = Ipv4Addr::from(u32::from(last) + n);
-        let fits = is_neighbour(&free) && free.octets()[3] < 255 && !CORE_ALTERNATE.contains(&free.into());
+        let fits = is_neighbour(&free) && free.octets()[3] < 255 && !KEPT.contains(&free);
         fits.then_some(free)
     }
 

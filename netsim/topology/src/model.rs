@@ -1,31 +1,55 @@
 //! The model a scenario resolves to.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use netsim_fabric::{FirewallConfig, LinkConfig, NatConfig, Outbound};
 
 /// A network.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Topology {
     /// Routers, each with what hangs behind it.
     pub routers: Vec<Router>,
     /// Hosts.
     pub hosts: Vec<Host>,
+    /// The ways between the regions of the internet's core. Without any, the core is one place.
+    pub transits: Vec<Transit>,
 }
 
 impl Topology {
-    /// The names of all links, those of routers first.
+    /// The names of all links, those of routers first, transits last.
     pub fn link_names(&self) -> Vec<String> {
         let uplinks = self.routers.iter().map(Router::link_name);
         let links = |host: &Host| -> Vec<String> { host.interfaces.iter().map(|own| host.link_name(own)).collect() };
-        uplinks.chain(self.hosts.iter().flat_map(links)).collect()
+        let transits = self.transits.iter().map(Transit::link_name);
+        uplinks.chain(self.hosts.iter().flat_map(links)).chain(transits).collect()
+    }
+
+    /// The regions that routers and hosts are in, in order of their names.
+    pub fn regions(&self) -> Vec<&str> {
+        let hosts = self.hosts.iter().flat_map(|host| host.interfaces.iter().map(|own| &own.region));
+        let regions = self.routers.iter().map(|router| &router.region).chain(hosts);
+        let regions: BTreeSet<&str> = regions.flatten().map(String::as_str).collect();
+        regions.into_iter().collect()
+    }
+
+    /// The way between two regions, and whether from the first to the second is up.
+    pub fn transit(&self, from: &str, to: &str) -> Option<(&Transit, bool)> {
+        self.transits.iter().find_map(|transit| match &transit.between {
+            [a, b] if a == from && b == to => Some((transit, true)),
+            [a, b] if a == to && b == from => Some((transit, false)),
+            _ => None,
+        })
     }
 
     /// The link of that name.
     pub fn access_mut(&mut self, link: &str) -> Option<&mut Access> {
         if let Some(router) = self.routers.iter().position(|router| router.link_name() == link) {
             return Some(&mut self.routers[router].uplink);
+        }
+        if let Some(transit) = self.transits.iter().position(|transit| transit.link_name() == link) {
+            return Some(&mut self.transits[transit].link);
         }
         self.hosts.iter_mut().find_map(|host| {
             let at = host.interfaces.iter().position(|own| host.link_name(own) == link)?;
@@ -34,13 +58,44 @@ impl Topology {
     }
 }
 
-/// A router between its local network and the public internet, or another router's network.
+/// A network without regions reads as if there were none: resolved forms of scenarios, which are hashed, are made of this.
+impl fmt::Debug for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut topology = f.debug_struct("Topology");
+        topology.field("routers", &self.routers).field("hosts", &self.hosts);
+        if !self.transits.is_empty() {
+            topology.field("transits", &self.transits);
+        }
+        topology.finish()
+    }
+}
+
+/// The way between two regions of the internet's core.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transit {
+    /// The regions, two different ones.
+    pub between: [String; 2],
+    /// What it does to packets: up is from the first region to the second.
+    pub link: Access,
+}
+
+impl Transit {
+    /// The name of its link: `REGION.REGION.transit`.
+    pub fn link_name(&self) -> String {
+        let [a, b] = &self.between;
+        alloc::format!("{a}.{b}.transit")
+    }
+}
+
+/// A router between its local network and the public internet, or another router's network.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Router {
     /// Its name, unique among hosts and routers.
     pub name: String,
     /// The router it hangs on; absent: directly on the public internet.
     pub behind: Option<String>,
+    /// The region of the internet's core that it hangs on, where there are any and it is behind nothing.
+    pub region: Option<String>,
     /// What it does to packets.
     pub gateway: Gateway,
     /// Its link to there.
@@ -50,12 +105,24 @@ pub struct Router {
 impl Router {
     /// A router on the public internet.
     pub fn new(name: &str, gateway: Gateway, uplink: Access) -> Router {
-        Router { name: name.into(), behind: None, gateway, uplink }
+        Router { name: name.into(), behind: None, region: None, gateway, uplink }
     }
 
     /// The name of its link: `ROUTER.uplink`.
     pub fn link_name(&self) -> String {
         alloc::format!("{}.uplink", self.name)
+    }
+}
+
+/// Without a region it reads as if there were none, like [`Topology`].
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut router = f.debug_struct("Router");
+        router.field("name", &self.name).field("behind", &self.behind);
+        if let Some(region) = &self.region {
+            router.field("region", region);
+        }
+        router.field("gateway", &self.gateway).field("uplink", &self.uplink).finish()
     }
 }
 
@@ -135,12 +202,14 @@ pub struct Host {
 }
 
 /// A host's way into a network.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Interface {
     /// What its network device is called, unique in its host.
     pub name: String,
     /// The router it hangs on; absent: directly on the public internet.
     pub behind: Option<String>,
+    /// The region of the internet's core that it hangs on, where there are any and it is behind nothing.
+    pub region: Option<String>,
     /// Its link to there.
     pub link: Access,
     /// Whether it is up at first.
@@ -160,11 +229,31 @@ impl Interface {
     }
 }
 
+/// Without a region it reads as if there were none, like [`Topology`].
+impl fmt::Debug for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut interface = f.debug_struct("Interface");
+        interface.field("name", &self.name).field("behind", &self.behind);
+        if let Some(region) = &self.region {
+            interface.field("region", region);
+        }
+        interface.field("link", &self.link).field("up", &self.up).finish()
+    }
+}
+
 impl Host {
     /// A host with one interface.
     pub fn new(name: &str, behind: Option<&str>, link: Access) -> Host {
-        let interface = Interface { name: Interface::ONLY.into(), behind: behind.map(Into::into), link, up: true };
+        let (only, behind) = (Interface::ONLY.into(), behind.map(Into::into));
+        let interface = Interface { name: only, behind, region: None, link, up: true };
         Host { name: name.into(), interfaces: [interface].into() }
+    }
+
+    /// A host on the internet in one of its regions.
+    pub fn in_region(name: &str, region: &str, link: Access) -> Host {
+        let mut host = Host::new(name, None, link);
+        host.interfaces.iter_mut().for_each(|own| own.region = Some(region.into()));
+        host
     }
 
     /// The interface that is used at first: the first that is up then, or of all. The host is known by its addresses, and
@@ -188,8 +277,12 @@ impl fmt::Debug for Host {
         let mut host = f.debug_struct("Host");
         host.field("name", &self.name);
         match self.interfaces.as_slice() {
-            [Interface { name, behind, link, up: true }] if name == Interface::ONLY => {
-                host.field("behind", behind).field("link", link)
+            [Interface { name, behind, region, link, up: true }] if name == Interface::ONLY => {
+                host.field("behind", behind);
+                if let Some(region) = region {
+                    host.field("region", region);
+                }
+                host.field("link", link)
             }
             interfaces => host.field("interfaces", &interfaces),
         };

@@ -38,17 +38,36 @@ pub fn way<'a>(topology: &'a Topology, from: &str, to: &str) -> Option<Vec<(Link
     let fall = down[..down.len() - common].iter().rev().map(uplink).chain([own(to)?]);
     let rise = rise.map(|(link, access)| (LinkName { link, direction: Direction::Up }, &access.up));
     let fall = fall.map(|(link, access)| (LinkName { link, direction: Direction::Down }, &access.down));
-    Some(rise.chain(fall).collect())
+    let across = (common == 0).then(|| transit(topology, tree.region(from), tree.region(to))).flatten();
+    Some(rise.chain(across).chain(fall).collect())
 }
 
-/// The way from host `host` to the internet's core, and back; `None` if it does not exist or hangs nowhere.
-pub fn access_path(topology: &Topology, host: &str) -> Option<[PathProfile; 2]> {
+/// The directed link from one region to another; nothing within one.
+fn transit<'a>(topology: &'a Topology, from: Option<&str>, to: Option<&str>) -> Option<(LinkName, &'a LinkConfig)> {
+    let (transit, up) = topology.transit(from?, to?)?;
+    let (direction, config) =
+        if up { (Direction::Up, &transit.link.up) } else { (Direction::Down, &transit.link.down) };
+    Some((LinkName { link: transit.link_name(), direction }, config))
+}
+
+/// The region whose part of the internet's core a host hangs on, by the interface it uses at first.
+pub fn region<'a>(topology: &'a Topology, host: &str) -> Option<&'a str> {
+    let host = topology.hosts.iter().position(|other| other.name == host)?;
+    Tree::new(topology).ok()?.region(host)
+}
+
+/// The way from host `host` to the internet's core, and back; `None` if it does not exist or hangs nowhere. Where the core
+/// has regions, it is the part of `at` that counts; absent, the host's own.
+pub fn access_path(topology: &Topology, host: &str, at: Option<&str>) -> Option<[PathProfile; 2]> {
     let host = topology.hosts.iter().position(|other| other.name == host)?;
     let tree = Tree::new(topology).ok()?;
+    let own = tree.region(host);
     let uplinks = tree.upwards(tree.host(host)).map(|router| &topology.routers[router].uplink);
     let links: Vec<_> = core::iter::once(&topology.hosts[host].primary()?.link).chain(uplinks).collect();
-    let there = links.iter().map(|link| link.up.clone()).collect();
-    let back = links.iter().rev().map(|link| link.down.clone()).collect();
+    let [out, home] =
+        [(own, at), (at, own)].map(|(from, to)| transit(topology, from, to).map(|(_, link)| link.clone()));
+    let there = links.iter().map(|link| link.up.clone()).chain(out).collect();
+    let back = home.into_iter().chain(links.iter().rev().map(|link| link.down.clone())).collect();
     Some([PathProfile { links: there }, PathProfile { links: back }])
 }
 

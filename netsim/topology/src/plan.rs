@@ -10,6 +10,7 @@ pub use place::{Direction, LinkName, Place, Service};
 
 use crate::address::{AddressPlan, CORE, RouterAddresses};
 use crate::model::{Access, Gateway, Host, Interface, Ipv6, Topology};
+use crate::region::Core;
 use crate::tree::Tree;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -71,7 +72,7 @@ pub enum LabStep {
     },
     /// Run servers.
     AddServers {
-        /// The router they belong to; absent: anyone on the internet.
+        /// The router or region they belong to; absent: anyone on the internet.
         of: Option<String>,
         /// Their addresses, IPv4 first, at least one. The internet's have two of each family.
         addresses: Vec<IpAddr>,
@@ -120,14 +121,16 @@ pub struct Plan {
 
 /// Checks `topology` and says how to build it.
 pub fn plan(topology: &Topology) -> Result<Plan, PlanError> {
-    check_names(topology)?;
     let tree = Tree::new(topology)?;
     check_links(topology)?;
     check_nat64(topology)?;
+    let inner = Core::new(topology)?;
+    check_names(topology, &inner)?;
     let addresses = AddressPlan::new(topology, &tree)?;
     let mut steps = Vec::new();
     let core = RouterConfig { inside: CORE.into(), outside: CORE.into(), ..RouterConfig::default() };
     steps.push(LabStep::AddRouter { place: Place::Internet, config: core });
+    inner.build(&mut steps);
     for router in &topology.routers {
         let config = router_config(&router.gateway, &addresses.routers[&router.name]);
         steps.push(LabStep::AddRouter { place: Place::Router(router.name.clone()), config });
@@ -136,12 +139,13 @@ pub fn plan(topology: &Topology) -> Result<Plan, PlanError> {
         let place = Place::Router(router.name.clone());
         let own = &addresses.routers[&router.name];
         let link = router.link_name();
-        let at = router.behind.clone().map_or(Place::Internet, Place::Router);
+        let at = hangs_on(router.behind.as_deref(), router.region.as_deref());
         let up = access(&mut steps, &link, place.clone(), at, &router.uplink);
         let delegated = own.delegated.into_iter();
         let v4 = own.outside.iter().filter(|addr| addr.is_ipv4()).map(|addr| Prefix::host(*addr));
         steps.push(LabStep::AddRoute { at: place, to: None, via: up });
-        announce(&mut steps, &tree, tree.parent(index), &link, v4.chain(delegated));
+        let edge = Edge { tree: &tree, core: &inner, at: tree.parent(index), region: tree.router_region(index) };
+        edge.announce(&mut steps, &link, v4.chain(delegated));
     }
     let mut further = Vec::new();
     for (index, host) in topology.hosts.iter().enumerate() {
@@ -149,7 +153,7 @@ pub fn plan(topology: &Topology) -> Result<Plan, PlanError> {
         steps.push(LabStep::AddHost { name: host.name.clone(), resolvers });
         for (rank, interface) in host.interfaces.iter().enumerate() {
             if host.primary() == Some(interface) {
-                add_interface(&mut steps, &tree, host, (index, rank), &addresses);
+                add_interface(&mut steps, (&tree, &inner), host, (index, rank), &addresses);
             } else {
                 further.push((host, (index, rank)));
             }
@@ -157,9 +161,10 @@ pub fn plan(topology: &Topology) -> Result<Plan, PlanError> {
     }
     // Last, so that they change no number of what was there without them.
     for (host, at) in further {
-        add_interface(&mut steps, &tree, host, at, &addresses);
+        add_interface(&mut steps, (&tree, &inner), host, at, &addresses);
     }
     add_servers(&mut steps, None, addresses.internet.clone(), INTERNET_SERVICES);
+    inner.add_servers(&mut steps);
     for router in &topology.routers {
         let services = services(&router.gateway);
         if !services.is_empty() {
@@ -172,13 +177,13 @@ pub fn plan(topology: &Topology) -> Result<Plan, PlanError> {
 /// Interface number `rank` of host number `index`, with its link.
 fn add_interface(
     steps: &mut Vec<LabStep>,
-    tree: &Tree,
+    (tree, core): (&Tree, &Core),
     host: &Host,
     (index, rank): (usize, usize),
     addresses: &AddressPlan,
 ) {
     let interface = &host.interfaces[rank];
-    let Interface { name, behind, link: access_link, up } = interface;
+    let Interface { name, behind, region, link: access_link, up } = interface;
     let own = addresses.interface(&host.name, name).to_vec();
     let place = match host.primary() == Some(interface) {
         true => Place::Host(host.name.clone()),
@@ -195,9 +200,16 @@ fn add_interface(
         up: *up,
         rank: (host.interfaces.len() > 1).then_some(rank as u32),
     });
-    let at = behind.clone().map_or(Place::Internet, Place::Router);
+    let at = hangs_on(behind.as_deref(), region.as_deref());
     access(steps, &link, place, at, access_link);
-    announce(steps, tree, tree.hosts[index][rank], &link, own.into_iter().map(Prefix::host));
+    let edge = Edge { tree, core, at: tree.hosts[index][rank], region: tree.interface_region(index, rank) };
+    edge.announce(steps, &link, own.into_iter().map(Prefix::host));
+}
+
+/// What a link's far end is.
+fn hangs_on(behind: Option<&str>, region: Option<&str>) -> Place {
+    let core = || region.map_or(Place::Internet, |region| Place::Region(region.to_string()));
+    behind.map_or_else(core, |router| Place::Router(router.to_string()))
 }
 
 const INTERNET_SERVICES: &[Service] = &[Service::Stun, Service::Dns { dns64: false }];
@@ -214,17 +226,28 @@ fn services(gateway: &Gateway) -> &'static [Service] {
 
 /// Servers hang on their router by a perfect link and stand in for it at its addresses.
 fn add_servers(steps: &mut Vec<LabStep>, of: Option<&str>, addresses: Vec<IpAddr>, services: &[Service]) {
-    let of = of.map(ToString::to_string);
-    let at = of.clone().map_or(Place::Internet, Place::Router);
-    let link = alloc::format!("{}{SERVERS}", of.as_deref().unwrap_or("internet"));
-    steps.push(LabStep::AddServers { of: of.clone(), addresses: addresses.clone(), services: services.into() });
-    access(steps, &link, Place::Servers(of), at.clone(), &Access::default());
-    let via = LinkName { link, direction: Direction::Down };
+    let at = of.map_or(Place::Internet, |router| Place::Router(router.to_string()));
+    let via = servers(steps, at.clone(), of, addresses.clone(), services);
     steps.extend(addresses.into_iter().map(|addr| LabStep::AddRoute {
         at: at.clone(),
         to: Some(Prefix::host(addr)),
         via: via.clone(),
     }));
+}
+
+/// Servers at `at`, and the link to them.
+pub(crate) fn servers(
+    steps: &mut Vec<LabStep>,
+    at: Place,
+    of: Option<&str>,
+    addresses: Vec<IpAddr>,
+    services: &[Service],
+) -> LinkName {
+    let link = alloc::format!("{}{SERVERS}", of.unwrap_or("internet"));
+    let of = of.map(ToString::to_string);
+    steps.push(LabStep::AddServers { of: of.clone(), addresses, services: services.into() });
+    access(steps, &link, Place::Servers(of), at, &Access::default());
+    down(link)
 }
 
 /// The nearest servers that know names, at their addresses of the families the host has. A host with several interfaces
@@ -253,40 +276,51 @@ fn router_config(gateway: &Gateway, own: &RouterAddresses) -> RouterConfig {
     RouterConfig { inside, outside, nat: gateway.nat, ipv6, firewall }
 }
 
-/// Tells the router at a link's far end, and all above it that can know, that `addresses` are at its near end.
-fn announce(
-    steps: &mut Vec<LabStep>,
-    tree: &Tree,
+/// The far end of a link.
+struct Edge<'a> {
+    tree: &'a Tree<'a>,
+    core: &'a Core<'a>,
+    /// The router there; absent: the internet's core.
     at: Option<usize>,
-    link: &str,
-    addresses: impl Iterator<Item = Prefix>,
-) {
-    for to in addresses {
-        let mut link = link.to_string();
-        let mut routers = tree.upwards(at);
-        loop {
-            let router = routers.next();
-            let place = router.map_or(Place::Internet, |router| Place::Router(tree.routers[router].name.clone()));
-            let via = LinkName { link, direction: Direction::Down };
-            steps.push(LabStep::AddRoute { at: place, to: Some(to), via });
-            let Some(router) = router else { break };
-            // Where a router translates, nobody above it knows its hosts.
-            let gateway = &tree.routers[router].gateway;
-            let ends_here = match to.addr() {
-                IpAddr::V4(_) => gateway.nat.is_some(),
-                // A prefix of its own covers them; other routers' prefixes go through.
-                IpAddr::V6(_) => to.len() == 128,
-            };
-            if ends_here {
-                break;
+    /// The region of the outermost router, or there.
+    region: Option<&'a str>,
+}
+
+impl Edge<'_> {
+    /// Tells what is at the far end, and all above it that can know, that `addresses` are at the near end.
+    fn announce(&self, steps: &mut Vec<LabStep>, link: &str, addresses: impl Iterator<Item = Prefix>) {
+        for to in addresses {
+            let mut link = link.to_string();
+            let mut routers = self.tree.upwards(self.at);
+            loop {
+                let Some(router) = routers.next() else {
+                    self.core.announce(steps, self.region, link, to);
+                    break;
+                };
+                let place = Place::Router(self.tree.routers[router].name.clone());
+                steps.push(LabStep::AddRoute { at: place, to: Some(to), via: down(link) });
+                // Where a router translates, nobody above it knows its hosts.
+                let gateway = &self.tree.routers[router].gateway;
+                let ends_here = match to.addr() {
+                    IpAddr::V4(_) => gateway.nat.is_some(),
+                    // A prefix of its own covers them; other routers' prefixes go through.
+                    IpAddr::V6(_) => to.len() == 128,
+                };
+                if ends_here {
+                    break;
+                }
+                link = self.tree.routers[router].link_name();
             }
-            link = tree.routers[router].link_name();
         }
     }
 }
 
+pub(crate) fn down(link: String) -> LinkName {
+    LinkName { link, direction: Direction::Down }
+}
+
 /// Both directions of an access link. Returns the name of the way up.
-fn access(steps: &mut Vec<LabStep>, link: &str, owner: Place, at: Place, access: &Access) -> LinkName {
+pub(crate) fn access(steps: &mut Vec<LabStep>, link: &str, owner: Place, at: Place, access: &Access) -> LinkName {
     let name = |direction| LinkName { link: link.to_string(), direction };
     let (up, down) = (name(Direction::Up), name(Direction::Down));
     let config = Box::new(access.up.clone());
@@ -295,12 +329,12 @@ fn access(steps: &mut Vec<LabStep>, link: &str, owner: Place, at: Place, access:
     up
 }
 
-fn check_names(topology: &Topology) -> Result<(), PlanError> {
+fn check_names(topology: &Topology, core: &Core) -> Result<(), PlanError> {
     let mut names = BTreeSet::new();
     let all = topology.routers.iter().map(|router| &router.name).chain(topology.hosts.iter().map(|host| &host.name));
-    for name in all {
-        if !names.insert(name) {
-            return Err(PlanError::DuplicateName { name: name.clone() });
+    for name in all.cloned().chain(core.names()) {
+        if let Some(name) = names.replace(name) {
+            return Err(PlanError::DuplicateName { name });
         }
     }
     topology.hosts.iter().try_for_each(check_interfaces)?;
@@ -342,7 +376,8 @@ fn check_links(topology: &Topology) -> Result<(), PlanError> {
         .hosts
         .iter()
         .flat_map(|host| host.interfaces.iter().map(|interface| (host.link_name(interface), &interface.link)));
-    for (link, access) in uplinks.chain(links) {
+    let transits = topology.transits.iter().map(|transit| (transit.link_name(), &transit.link));
+    for (link, access) in uplinks.chain(links).chain(transits) {
         for (direction, config) in [(Direction::Up, &access.up), (Direction::Down, &access.down)] {
             let (earliest, _) = config.jitter.bounds_ns();
             if config.delay_ns.checked_add_signed(earliest).is_none() {

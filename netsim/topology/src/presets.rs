@@ -3,3 +3,4 @@
 
 pub(crate) mod link;
 pub(crate) mod nat;
+pub(crate) mod region;

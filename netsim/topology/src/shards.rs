@@ -1,4 +1,5 @@
-//! Which of several fabrics carries what: the internet's core has neither delay nor state, so a network can be cut there.
+//! Which of several fabrics carries what: the internet's core keeps no state, so a network can be cut there. Where it has
+//! regions, the transits between them are links like others, carried by the first shard.
 
 use crate::build::Built;
 use crate::plan::{LabStep, Place};
@@ -22,7 +23,8 @@ impl Shards {
     pub fn new<B>(steps: &[LabStep], built: &Built<B>, most: NonZeroUsize) -> Shards {
         let mut trees = Trees::new(built.nodes.len());
         let node = |place: &Place| built.nodes.get(place).map(|node| node.index());
-        let core = node(&Place::Internet);
+        let is_core = |place: &&Place| matches!(place, Place::Internet | Place::Region(_));
+        let core: Vec<usize> = built.nodes.keys().filter(is_core).filter_map(node).collect();
         let mut hosts = alloc::vec![0_usize; built.nodes.len()];
         let mut lower_ends = Vec::with_capacity(built.links.len());
         for step in steps {
@@ -43,14 +45,15 @@ impl Shards {
                 _ => continue,
             };
             let (Some(from), Some(to)) = ends else { continue };
+            let inside = [from, to].map(|end| core.contains(&end));
             if matches!(step, LabStep::AddLink { .. }) {
-                lower_ends.push(if Some(from) == core { to } else { from });
+                lower_ends.push(if inside[0] { to } else { from });
             }
-            if Some(from) != core && Some(to) != core {
+            if inside == [false; 2] {
                 trees.join(from, to);
             }
         }
-        let (count, nodes) = spread(&mut trees, &hosts, core, most);
+        let (count, nodes) = spread(&mut trees, &hosts, &core, most);
         let links = lower_ends.into_iter().map(|end| nodes[end]).collect();
         Shards { count, nodes, links }
     }
@@ -84,13 +87,13 @@ impl Shards {
 }
 
 /// How many shards there are, and each node's.
-fn spread(trees: &mut Trees, hosts: &[usize], core: Option<usize>, most: NonZeroUsize) -> (usize, Vec<usize>) {
+fn spread(trees: &mut Trees, hosts: &[usize], core: &[usize], most: NonZeroUsize) -> (usize, Vec<usize>) {
     let mut weights = alloc::vec![0; hosts.len()];
     for (node, hosts) in hosts.iter().enumerate() {
         weights[trees.root(node)] += hosts;
     }
     let mut roots: Vec<usize> =
-        (0..hosts.len()).filter(|&node| trees.root(node) == node && Some(node) != core).collect();
+        (0..hosts.len()).filter(|&node| trees.root(node) == node && !core.contains(&node)).collect();
     roots.sort_by_key(|&root| core::cmp::Reverse(weights[root]));
     let carrying = roots.iter().filter(|&&root| weights[root] > 0).count();
     let count = most.get().min(carrying).max(1);

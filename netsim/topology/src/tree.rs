@@ -16,6 +16,8 @@ pub(crate) struct Tree<'a> {
     pub(crate) hosts: Vec<Vec<Option<usize>>>,
     /// Which of its interfaces each host uses at first.
     primary: Vec<usize>,
+    /// The region each host is in by each of its interfaces, if that is behind no router.
+    regions: Vec<Vec<Option<&'a str>>>,
 }
 
 impl<'a> Tree<'a> {
@@ -46,11 +48,14 @@ impl<'a> Tree<'a> {
             routers.collect::<Result<Vec<_>, _>>()
         });
         let primary = topology.hosts.iter().map(|host| host.interfaces.iter().position(|own| own.up).unwrap_or(0));
+        let regions =
+            topology.hosts.iter().map(|host| host.interfaces.iter().map(|own| own.region.as_deref()).collect());
         let tree = Tree {
             routers,
             parents: parents.collect::<Result<_, _>>()?,
             hosts: hosts.collect::<Result<_, _>>()?,
             primary: primary.collect(),
+            regions: regions.collect(),
         };
         tree.check_cycles()?;
         tree.check_ipv6()?;
@@ -65,6 +70,25 @@ impl<'a> Tree<'a> {
     /// The router that host `host`'s primary interface hangs on. A host without one is nowhere, and behind nothing.
     pub(crate) fn host(&self, host: usize) -> Option<usize> {
         self.hosts[host].get(self.primary[host]).copied().flatten()
+    }
+
+    /// The region of host `host` by the interface it uses at first.
+    pub(crate) fn region(&self, host: usize) -> Option<&'a str> {
+        self.interface_region(host, *self.primary.get(host)?)
+    }
+
+    /// The same by interface number `rank`.
+    pub(crate) fn interface_region(&self, host: usize, rank: usize) -> Option<&'a str> {
+        match self.hosts[host].get(rank)? {
+            Some(router) => self.router_region(*router),
+            None => self.regions[host][rank],
+        }
+    }
+
+    /// The region of the outermost router that a router is behind, or of itself.
+    pub(crate) fn router_region(&self, router: usize) -> Option<&'a str> {
+        let routers: &'a [Router] = self.routers;
+        self.upwards(Some(router)).last().and_then(|outermost| routers[outermost].region.as_deref())
     }
 
     pub(crate) fn parent(&self, router: usize) -> Option<usize> {

@@ -27,6 +27,7 @@ fn network(a: &str, b: &str) -> Topology {
     Topology {
         routers: vec![router("home", a, None), router("office", b, None)],
         hosts: vec![host("a", Some("home")), host("a2", Some("home")), host("b", Some("office")), host("server", None)],
+        ..Topology::default()
     }
 }
 

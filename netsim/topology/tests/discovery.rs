@@ -116,7 +116,7 @@ fn behind(gateways: &[Gateway]) -> Topology {
     });
     let outer = (!gateways.is_empty()).then(|| name(0));
     let host = Host::new("a", outer.as_deref(), Access::default());
-    Topology { routers: routers.collect(), hosts: vec![host] }
+    Topology { routers: routers.collect(), hosts: vec![host], ..Topology::default() }
 }
 
 #[test]

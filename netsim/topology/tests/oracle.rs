@@ -116,6 +116,7 @@ fn apart(left: Gateway, right: Gateway) -> Topology {
     Topology {
         routers: vec![router("left", None, left), router("right", None, right)],
         hosts: vec![host("a", Some("left")), host("b", Some("right")), host("s", None)],
+        ..Topology::default()
     }
 }
 
@@ -124,6 +125,7 @@ fn together(gateway: Gateway) -> Topology {
     Topology {
         routers: vec![router("one", None, gateway)],
         hosts: vec![host("a", Some("one")), host("b", Some("one")), host("s", None)],
+        ..Topology::default()
     }
 }
 
@@ -136,6 +138,7 @@ fn stacked(left: Gateway, right: Gateway, carrier: Gateway) -> Topology {
             router("carrier", None, carrier),
         ],
         hosts: vec![host("a", Some("left")), host("b", Some("right")), host("s", None)],
+        ..Topology::default()
     }
 }
 
@@ -144,6 +147,7 @@ fn uneven(inner: Gateway, outer: Gateway, right: Gateway) -> Topology {
     Topology {
         routers: vec![router("left", Some("outer"), inner), router("outer", None, outer), router("right", None, right)],
         hosts: vec![host("a", Some("left")), host("b", Some("right")), host("s", None)],
+        ..Topology::default()
     }
 }
 

@@ -29,6 +29,7 @@ fn topology() -> Topology {
     Topology {
         routers: vec![router("home", true), router("office", false)],
         hosts: vec![host("bob", Some("home")), host("carol", Some("office")), host("alice", None)],
+        ..Topology::default()
     }
 }
 
@@ -50,7 +51,7 @@ fn mistakes_are_named() {
     let errors: Vec<String> =
         [duplicate, lost, jumpy, crowded].iter().map(|topology| plan(topology).unwrap_err().to_string()).collect();
     insta::assert_snapshot!(errors.join("\n"), @r#"
-    two hosts or routers are named `home`; give one of them another name
+    two hosts, routers or regions are named `home`; give one of them another name
     host `dave` is behind `hoem`, but there is no router of that name; there are: home, office
     `alice.link down`: jitter is larger than the delay it varies; raise the delay or lower the jitter
     `home` holds at most 245 addresses, the topology needs more; `lan = "corporate"` has the most
@@ -98,6 +99,7 @@ fn nested() -> Topology {
             host("d", Some("company")),
             host("e", None),
         ],
+        ..Topology::default()
     }
 }
 
@@ -169,14 +171,16 @@ fn a_thousand_hosts_are_planned() {
         .map(|n| if n < 200 { router(&name(n), true) } else { behind(&name(n - 200), router(&name(n), true)) })
         .collect();
     let hosts = (0..1000).map(|n| host(&format!("h{n}"), Some(&name(n / 4)))).collect();
-    let planned = plan(&Topology { routers, hosts }).unwrap();
+    let planned = plan(&Topology { routers, hosts, ..Topology::default() }).unwrap();
     assert_eq!(planned.addresses.hosts.len(), 1000);
     // Two for every place, and two to the internet's servers.
     assert_eq!(build(&planned.steps, Fabric::<u32>::new(1)).links.len(), 2 * 1251);
 
     let company = Gateway { lan: Lan::Corporate, ..Gateway::with_nat(NatConfig::default()) };
     let hosts = (0..10_000).map(|n| host(&format!("h{n}"), Some("company"))).collect();
-    let planned = plan(&Topology { routers: vec![Router::new("company", company, dsl())], hosts }).unwrap();
+    let planned =
+        plan(&Topology { routers: vec![Router::new("company", company, dsl())], hosts, ..Topology::default() })
+            .unwrap();
     assert_eq!(planned.addresses.hosts["h9999"][0].to_string(), "10.0.39.25");
 }
 
@@ -215,7 +219,7 @@ fn a_renumbered_router_gets_addresses_that_nobody_has() {
     };
     let routers = vec![nat("cgnat", None), nat("fritzbox", None), nat("home", Some("cgnat")), nat("no-nat", None)];
     let hosts = vec![host("a", Some("home")), host("b", Some("cgnat")), host("c", None)];
-    let first = plan(&Topology { routers, hosts }).unwrap().addresses;
+    let first = plan(&Topology { routers, hosts, ..Topology::default() }).unwrap().addresses;
     let mut addresses = first.clone();
     for router in ["cgnat", "home", "fritzbox", "cgnat"] {
         let before = addresses.clone();
@@ -237,6 +241,7 @@ fn phone(mobile_first: bool) -> Host {
     let interface = |name: &str, behind: &str, up| Interface {
         name: name.into(),
         behind: Some(behind.into()),
+        region: None,
         link: Access::default(),
         up,
     };

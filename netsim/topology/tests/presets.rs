@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use netsim_fabric::{Fabric, LinkConfig, Packet, Rate, Time};
-use netsim_topology::{Access, Host, LINK_PRESETS, Topology, link_preset, path, plan};
+use netsim_topology::{Access, Host, LINK_PRESETS, REGIONS, Topology, link_preset, path, plan, region_delay_ns};
 
 #[test]
 fn presets_are_what_they_were() {
@@ -11,7 +11,7 @@ fn presets_are_what_they_were() {
         let access = preset.access();
         assert_eq!(Some(&access), link_preset(preset.name).as_ref(), "the same every time");
         let hosts = vec![Host::new("a", None, access), Host::new("b", None, Access::default())];
-        let topology = Topology { routers: Vec::new(), hosts };
+        let topology = Topology { routers: Vec::new(), hosts, ..Topology::default() };
         plan(&topology).unwrap();
         let way = |from, to| {
             let path = path(&topology, from, to).unwrap();
@@ -63,4 +63,18 @@ fn presets_carry_their_rate() {
             assert!((0.55..1.01).contains(&(got / asked)), "{}: {got} of {asked}", preset.name);
         }
     }
+}
+
+#[test]
+fn regions_are_as_far_apart_both_ways() {
+    for (n, a) in REGIONS.iter().enumerate() {
+        assert_eq!(region_delay_ns(a.name, a.name), Some(0));
+        for b in &REGIONS[..n] {
+            let there = region_delay_ns(a.name, b.name).unwrap();
+            assert_eq!(Some(there), region_delay_ns(b.name, a.name), "{} {}", a.name, b.name);
+            assert!((4_000_000..200_000_000).contains(&there), "{} {}: {there}", a.name, b.name);
+        }
+    }
+    assert_eq!(region_delay_ns("eu-west", "us-east"), Some(37_500_000));
+    assert_eq!(region_delay_ns("eu-west", "atlantis"), None);
 }

@@ -7,7 +7,7 @@ use netsim_fabric::{
     Oversize, Packet, PortAssignment, Probability, Queue, Rate, RouterDrops, Time,
 };
 use netsim_topology::{
-    Access, Built, Gateway, Host, LabStep, LinkName, Place, Plan, Router, Shards, Topology, build, plan,
+    Access, Built, Gateway, Host, LabStep, LinkName, Place, Plan, Router, Shards, Topology, Transit, build, plan,
     with_kernel_routers, with_pipes,
 };
 use std::collections::BTreeMap;
@@ -63,7 +63,27 @@ fn topology() -> Topology {
             Host::new("e", None, access(5, 8)),
             Host::new("f", None, narrow),
         ],
+        ..Topology::default()
     }
+}
+
+/// The same in three regions.
+fn world() -> Topology {
+    let mut topology = topology();
+    let somewhere = |n: usize| Some(["east", "south", "west"][n % 3].to_owned());
+    for (n, router) in topology.routers.iter_mut().enumerate().filter(|(_, router)| router.behind.is_none()) {
+        router.region = somewhere(n);
+    }
+    let hosts = topology.hosts.iter_mut().flat_map(|host| host.interfaces.iter_mut());
+    for (n, interface) in hosts.enumerate().filter(|(_, interface)| interface.behind.is_none()) {
+        interface.region = somewhere(n);
+    }
+    let transit = |a: &str, b: &str, ms| Transit {
+        between: [a.into(), b.into()],
+        link: Access { up: LinkConfig { delay_ns: ms * MS, ..LinkConfig::default() }, down: rough(ms, 40) },
+    };
+    topology.transits = vec![transit("east", "south", 30), transit("west", "east", 12), transit("south", "west", 9)];
+    topology
 }
 
 fn at_most(threads: usize) -> NonZeroUsize {
@@ -186,7 +206,16 @@ fn run(plan: &Plan, traffic: &[(Time, Place, Packet<Vec<u8>>)], seed: u64, threa
 
 #[test]
 fn the_seed_decides_whatever_the_threads() {
-    let plan = plan(&topology()).unwrap();
+    decides_whatever_the_threads(&topology());
+}
+
+#[test]
+fn in_regions_too() {
+    decides_whatever_the_threads(&world());
+}
+
+fn decides_whatever_the_threads(topology: &Topology) {
+    let plan = plan(topology).unwrap();
     let traffic = traffic(&plan, true);
     let one = run(&plan, &traffic, SEED, 1, 0);
     let node = |name: &str| cut(&plan, 1).0.nodes[&Place::Host(name.into())];
@@ -233,7 +262,13 @@ fn together(plan: &Plan, threads: usize) -> Vec<String> {
 
 #[test]
 fn subtrees_stay_whole() {
-    let plan = plan(&topology()).unwrap();
+    for topology in [topology(), world()] {
+        subtrees_of(&topology);
+    }
+}
+
+fn subtrees_of(topology: &Topology) {
+    let plan = plan(topology).unwrap();
     let [alone, two, three, four] =
         [vec!["abcdef"], vec!["abe", "cdf"], vec!["ab", "cd", "ef"], vec!["ab", "cd", "e", "f"]];
     for (threads, expect) in [(1, alone), (2, two), (3, three), (4, four.clone()), (64, four)] {
@@ -248,14 +283,15 @@ fn subtrees_stay_whole() {
                     LabStep::AddKernelRouter { name, .. } => [Place::Inner(name.clone()), Place::Outer(name.clone())],
                     _ => continue,
                 };
-                let shards = ends.map(|end| (end != Place::Internet).then(|| shards.of_node(built.nodes[&end])));
+                let is_core = |end: &Place| matches!(end, Place::Internet | Place::Region(_));
+                let shards = ends.map(|end| (!is_core(&end)).then(|| shards.of_node(built.nodes[&end])));
                 let [Some(one), Some(other)] = shards else { continue };
                 assert_eq!(one, other, "{step:?}");
             }
         }
     }
     // Everything behind one router: there is nothing to share.
-    let mut crowd = topology();
+    let mut crowd = topology.clone();
     crowd.hosts.retain(|host| ["a", "b"].contains(&host.name.as_str()));
     crowd.routers.truncate(1);
     assert_eq!(together(&netsim_topology::plan(&crowd).unwrap(), 8), ["ab"]);

@@ -191,6 +191,8 @@ pub enum Role {
     Provider,
     /// Gets the payload.
     Fetcher,
+    /// Helps the others to find each other, and carries for them what has no other way.
+    Relay,
 }
 
 impl Role {
@@ -199,6 +201,7 @@ impl Role {
         match self {
             Role::Provider => "provider",
             Role::Fetcher => "fetcher",
+            Role::Relay => "relay",
         }
     }
 }
@@ -238,6 +241,10 @@ pub struct ProcessReport {
     pub cpu_system_s: f64,
     /// Largest resident set in bytes.
     pub peak_rss_bytes: u64,
+    /// How often it, or a child it waited for, gave the processor up or had it taken away. 0 in records from before this
+    /// was counted.
+    #[serde(default)]
+    pub context_switches: u64,
     /// The end of what it wrote to standard error. Untrusted text.
     pub stderr_tail: String,
 }

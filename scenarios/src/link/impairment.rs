@@ -3,7 +3,9 @@
 use crate::error::FileError;
 use crate::files::Files;
 use crate::quantity::{MilliPackets, Nanos, Ppb};
+use crate::schema::any_of;
 use netsim_fabric::{Jitter, Loss, Mtu, Oversize, Probability, Reorder, Samples, Script, Shift};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{Deserializer, Error};
@@ -13,7 +15,7 @@ use std::fmt;
 #[derive(Debug, Clone)]
 pub(super) struct JitterChoice(JitterFile);
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(tag = "distribution", rename_all = "kebab-case", deny_unknown_fields)]
 enum JitterFile {
     Uniform {
@@ -49,6 +51,8 @@ impl JitterChoice {
     }
 }
 
+any_of!(JitterChoice, "Jitter", "To either side, or a distribution", [Nanos, JitterFile]);
+
 impl<'de> Deserialize<'de> for JitterChoice {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<JitterChoice, D::Error> {
         struct Visitor;
@@ -76,7 +80,7 @@ impl<'de> Deserialize<'de> for JitterChoice {
 #[derive(Debug, Clone)]
 pub(super) struct LossChoice(pub(super) Loss);
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct LossFile {
     model: Option<LossModel>,
@@ -89,7 +93,7 @@ struct LossFile {
     packets: Option<Vec<u64>>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum LossModel {
     GilbertElliott,
@@ -159,6 +163,8 @@ fn bursts_of(share: Ppb, bursts: MilliPackets) -> Result<Loss, String> {
     }
 }
 
+any_of!(LossChoice, "Loss", "A share, bursts, or a list", [Ppb, LossFile]);
+
 impl<'de> Deserialize<'de> for LossChoice {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<LossChoice, D::Error> {
         struct Visitor;
@@ -188,12 +194,23 @@ impl<'de> Deserialize<'de> for LossChoice {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ReorderChoice(pub(super) Reorder);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ReorderFile {
     share: Ppb,
     behind: Option<Nanos>,
     ahead: Option<Nanos>,
+}
+
+any_of!(ReorderChoice, "Reorder", "Whether packets overtake each other", [ReorderWord, ReorderFile]);
+
+/// The words for it, for the schema.
+#[derive(JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum ReorderWord {
+    Never,
+    ByJitter,
 }
 
 impl<'de> Deserialize<'de> for ReorderChoice {
@@ -233,14 +250,14 @@ impl<'de> Deserialize<'de> for ReorderChoice {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MtuChoice(pub(super) Mtu);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct MtuFile {
     bytes: u32,
     oversize: OversizeChoice,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum OversizeChoice {
     TooBig,
@@ -250,6 +267,8 @@ enum OversizeChoice {
 /// IPv6 needs this much everywhere (RFC 8200, section 5), and calibration's packets fit.
 const LEAST_MTU: u32 = 1280;
 const GREATEST_MTU: u32 = 65_535;
+
+any_of!(MtuChoice, "Mtu", "The largest IP packet in bytes", [u32, MtuFile]);
 
 impl<'de> Deserialize<'de> for MtuChoice {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<MtuChoice, D::Error> {

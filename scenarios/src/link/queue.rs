@@ -1,7 +1,9 @@
 //! Where packets wait.
 
 use crate::quantity::{Bytes, MilliPackets, Nanos, Ppb};
+use crate::schema::{Unlimited, any_of};
 use netsim_fabric::{CoDelConfig, Discipline, Limit, Probability, Queue, RedConfig};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{Deserializer, Error};
@@ -11,7 +13,7 @@ use std::fmt;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QueueChoice(pub(super) Queue);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct QueueFile {
     limit: Option<LimitChoice>,
@@ -26,7 +28,7 @@ struct QueueFile {
     ecn: bool,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum DisciplineChoice {
     #[default]
@@ -81,6 +83,8 @@ impl QueueFile {
     }
 }
 
+any_of!(QueueChoice, "Queue", "How much waits, or a table", [LimitChoice, QueueFile]);
+
 impl<'de> Deserialize<'de> for QueueChoice {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<QueueChoice, D::Error> {
         struct Visitor;
@@ -109,6 +113,8 @@ impl<'de> Deserialize<'de> for QueueChoice {
 /// What fits into a queue.
 #[derive(Debug, Clone, Copy)]
 struct LimitChoice(Limit);
+
+any_of!(LimitChoice, "QueueLimit", "What fits into a queue", [Bytes, MilliPackets, Unlimited]);
 
 impl<'de> Deserialize<'de> for LimitChoice {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<LimitChoice, D::Error> {

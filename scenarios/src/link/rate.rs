@@ -3,8 +3,10 @@
 use crate::error::FileError;
 use crate::files::Files;
 use crate::quantity::{BitsPerSecond, Nanos, Ppb};
+use crate::schema::{Nothing, Unlimited, any_of};
 use netsim_fabric::{Cellular, Rate, Schedule, Step, Trace};
 use netsim_topology::{MOVING_CELL, STEADY_CELL};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer};
 use serde::de::{Deserializer, Error};
@@ -16,14 +18,14 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub(super) struct RateChoice(pub(super) Rate);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ScheduleFile {
     steps: Vec<StepFile>,
     repeat: Option<Nanos>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct StepFile {
     at: Nanos,
@@ -34,6 +36,8 @@ struct StepFile {
 /// Bits per second, or nothing for a while.
 #[derive(Debug)]
 struct StepRate(u64);
+
+any_of!(StepRate, "StepRate", "A rate, or \"none\"", [BitsPerSecond, Nothing]);
 
 impl<'de> Deserialize<'de> for StepRate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<StepRate, D::Error> {
@@ -64,6 +68,8 @@ impl ScheduleFile {
         schedule.map(Rate::Schedule).map_err(|error| error.to_string())
     }
 }
+
+any_of!(RateChoice, "RateChoice", "A rate, or rates by the clock", [BitsPerSecond, Unlimited, Vec<StepFile>, ScheduleFile]);
 
 impl<'de> Deserialize<'de> for RateChoice {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<RateChoice, D::Error> {
@@ -108,7 +114,7 @@ pub(super) enum TraceChoice {
     Generated(GeneratedFile),
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GeneratedFile {
     generate: Generator,
@@ -122,7 +128,7 @@ pub(super) struct GeneratedFile {
 }
 
 /// What is imitated; each has its own defaults.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Generator {
     /// LTE, standing still.
@@ -179,6 +185,8 @@ impl GeneratedFile {
         })
     }
 }
+
+any_of!(TraceChoice, "Trace", "A file in mahimahi's format, or one made up", [String, GeneratedFile]);
 
 impl<'de> Deserialize<'de> for TraceChoice {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TraceChoice, D::Error> {

@@ -25,9 +25,74 @@ pub(crate) fn scenarios_are_listed_shown_and_checked() {
     assert_eq!((&shown["provider"], &shown["fetcher"]), (&"alice".into(), &"bob".into()));
     assert_eq!(shown["hash"].as_str().unwrap().len(), 64);
     assert!(ground.longhaul(&["scenario", "show", "dsl"]).stdout.contains(shown["hash"].as_str().unwrap()));
+    let lossy = ["0.1%", "1%", "5%", "bursty"].map(|loss| format!("lossy[loss={loss}]"));
+    assert!(lossy.iter().all(|name| names.contains(&name.as_str())), "{names:?}");
+    assert!(table.contains("lossy × 4") && !table.contains(&lossy[0]), "{table}");
+    let some = ground.longhaul(&["scenario", "list", "lossy[*0.1%]", "dsl"]).stdout;
+    assert!(some.contains(&lossy[0]) && some.contains("DSL") && !some.contains(&lossy[1]), "{some}");
+    let all = ground.longhaul(&["scenario", "show", "lossy", "--json"]).json();
+    let shown: Vec<&str> = all.as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect();
+    assert_eq!(shown, lossy);
+    let one = ground.longhaul(&["scenario", "show", &lossy[1], "--json"]).json();
+    assert_eq!((&one["family"], &one["extends"][0]), (&"lossy".into(), &"lossy-1pct".into()));
     let checked = ground.longhaul(&["scenario", "check", ground.file("my.toml", &scenario("my"))]);
     assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""), "{checked:?}");
     assert!(checked.stdout.starts_with("my.toml: ok. "), "{checked:?}");
+}
+
+/// What a file extends, and its combinations, are in words; a file and a combination of it are names like others.
+pub(crate) fn files_that_are_many_are_explained() {
+    let ground = Ground::new();
+    ground.file("my.toml", &scenario("my"));
+    let text = "name = \"mine\"\nextend = \"my.toml\"\n[matrix]\ndelay = [\"3ms\", \"4ms\"]\n";
+    let file = ground.file("mine.toml", text);
+    let checked = ground.longhaul(&["scenario", "check", file]);
+    assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""), "{checked:?}");
+    for words in
+        ["mine.toml: ok. Extends my.toml. A matrix of 2 scenarios:", "mine[delay=3ms]: bob fetches", "4 ms of delay"]
+    {
+        assert!(checked.stdout.contains(words), "{words}: {}", checked.stdout);
+    }
+    let one = ground.longhaul(&["lab", "show", "mine.toml[delay=4ms]"]);
+    assert!(one.code == Some(0) && one.stdout.contains("4 ms"), "{one:?}");
+    ground.longhaul(&["lab", "show", file]).refused(2, &["`mine.toml` is 2 scenarios", "mine[delay=3ms]"]);
+    ground.longhaul(&["lab", "show", "lossy"]).refused(2, &["`lossy` is 4 scenarios", "lossy[loss=0.1%]"]);
+    ground.longhaul(&["lab", "show", "lossy[loss=2%]"]).refused(2, &["`lossy[loss=2%]`"]);
+    let swarm = scenario("swarm").replace("name = \"bob\"", "name = \"bob\"\ncount = 2");
+    let swarm = ground.file("swarm.toml", &swarm);
+    let checked = ground.longhaul(&["scenario", "check", swarm]);
+    assert!(checked.code == Some(0) && checked.stdout.contains("bob-1 and bob-2 fetch"), "{checked:?}");
+}
+
+pub(crate) fn a_new_scenario_is_a_good_one() {
+    let ground = Ground::new();
+    let made = ground.longhaul(&["scenario", "new"]);
+    assert!(made.code == Some(0) && made.stdout.starts_with("my-scenario.toml: bob fetches 16 MiB"), "{made:?}");
+    let written = fs::read_to_string(ground.path("my-scenario.toml")).unwrap();
+    assert_eq!(ground.longhaul(&["scenario", "check", "my-scenario.toml"]).code, Some(0), "{written}");
+    ground.longhaul(&["scenario", "new", "--size", "2MiB"]).refused(6, &["cannot write my-scenario.toml"]);
+    assert_eq!(fs::read_to_string(ground.path("my-scenario.toml")).unwrap(), written, "what was there stays");
+    let arguments =
+        ["scenario", "new", "--name", "mine", "--nat", "none", "--loss", "2%", "--link", "4g", "--out", "x.toml"];
+    let made = ground.longhaul(&arguments).stdout;
+    assert!(made.starts_with("x.toml: bob") && made.contains("2 % loss") && made.contains("Both are"), "{made}");
+    for (flag, value, expect) in [
+        ("--nat", "hmoe", &["--nat: unknown NAT preset \"hmoe\"", "did you mean \"home\"?"][..]),
+        ("--name", "My Own", &["--name: \"My Own\" is not a name"]),
+        ("--size", "5", &["--size: \"5\" has no unit"]),
+        ("--loss", "120%", &["--loss: \"120%\" is more than everything"]),
+    ] {
+        ground.longhaul(&["scenario", "new", flag, value, "--out", "y.toml"]).refused(2, expect);
+    }
+    assert!(!ground.path("y.toml").exists());
+}
+
+pub(crate) fn schemas_are_printed() {
+    for kind in ["scenario", "subject"] {
+        let printed = Ground::new().longhaul(&[kind, "schema"]).stdout;
+        let schema: serde_json::Value = serde_json::from_str(&printed).unwrap();
+        assert_eq!(schema["title"], format!("A longhaul {kind}"));
+    }
 }
 
 pub(crate) fn subjects_are_listed() {

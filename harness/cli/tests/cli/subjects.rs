@@ -11,7 +11,7 @@ type Row = (Scripts<'static>, &'static str, ExitState);
 const PROVIDERS: &[Row] = &[
     (
         Scripts { name: "exits", provider: "echo no disk >&2; exit 4", ..GOOD },
-        "the provider ended before it was ready: exited with status 4",
+        "not ready: the provider exited with status 4",
         ExitState::Code(4),
     ),
     (
@@ -31,7 +31,7 @@ const PROVIDERS: &[Row] = &[
     ),
     (
         Scripts { name: "falls-silent", provider: "exec >&-; exec sleep 1000", ..GOOD },
-        "the provider closed its standard output before it was ready",
+        "not ready: the provider closed its standard output",
         ExitState::Killed,
     ),
     (

@@ -111,21 +111,35 @@ impl<B: Body> Fabric<B> {
         old
     }
 
-    /// What was at `old` is at `new`: `at` and the routers above it that know about it change their routes.
+    /// What was at `old` is at `new`: `at`, the routers above it that know about it, and those beside them that do.
     fn reroute(&mut self, at: Option<NodeId>, old: &[IpAddr], new: &[IpAddr]) {
         // A router may know the way to one family and not to the other.
         for v6 in [false, true] {
             let [old, new] = [old, new].map(|all| all.iter().filter(move |addr| addr.is_ipv6() == v6));
-            let mut at = at;
-            while let Some(router) = at.and_then(|node| self.router(node)) {
+            let mut next: Vec<NodeId> = at.into_iter().collect();
+            while let Some(node) = next.pop() {
+                let Some(router) = self.router(node) else { continue };
                 let links: Vec<_> = old.clone().filter_map(|addr| router.remove_route(Prefix::host(*addr))).collect();
                 // Behind the first router that translates, nobody knows the address.
-                let Some(&link) = links.first() else { break };
+                let Some(&link) = links.first() else { continue };
                 for addr in new.clone() {
                     router.add_route(Prefix::host(*addr), link);
                 }
-                at = router.upstream();
+                next.extend(router.upstream());
+                next.extend(self.leading_to(node, old.clone()));
             }
         }
+    }
+
+    /// The routers that reach any of `addresses` through router `node`.
+    fn leading_to<'a>(&mut self, node: NodeId, addresses: impl Iterator<Item = &'a IpAddr> + Clone) -> Vec<NodeId> {
+        let there = (0..self.ends.len()).filter(|link| self.ends[*link] == node);
+        let links: Vec<LinkId> = there.map(|link| LinkId(link as u32)).collect();
+        let knows = |link: &LinkId| {
+            let start = self.starts[link.index()];
+            let known = self.router(start).map(|router| router.hosts_at(*link)).unwrap_or_default();
+            addresses.clone().any(|addr| known.contains(addr)).then_some(start)
+        };
+        links.iter().filter_map(knows).collect()
     }
 }

@@ -79,7 +79,8 @@ pub(super) fn run(
     engines: Engines,
 ) -> Result<Outcome, FieldError> {
     let host = |name: &str, up: LinkConfig| Host::new(name, None, Access { up, down: LinkConfig::default() });
-    let topology = Topology { routers: vec![], hosts: vec![host("a", link.clone()), host("b", LinkConfig::default())] };
+    let topology =
+        Topology { hosts: vec![host("a", link.clone()), host("b", LinkConfig::default())], ..Topology::default() };
     let plan = plan(&topology).map_err(|error| std::io::Error::other(error.to_string()))?;
     let lab = Lab::up_with(&plan, seed, engines)?;
     let (a, b) = (lab.host("a")?.udp()?, lab.host("b")?.udp()?);

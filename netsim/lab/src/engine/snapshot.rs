@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn threads_add_up() {
         let hosts = ["a", "b"].map(|name| Host::new(name, None, Access::default())).into();
-        let plan = plan(&Topology { routers: vec![], hosts }).unwrap();
+        let plan = plan(&Topology { routers: vec![], hosts, ..Topology::default() }).unwrap();
         let two = NonZeroUsize::new(2).unwrap();
         let shards = Shards::new(&plan.steps, &build(&plan.steps, Fabric::<()>::new(0)), two);
         // Those of a, of b, and of the servers.

@@ -157,7 +157,7 @@ mod tests {
     /// Two public hosts, each on its thread: the halves, `a`'s node, its link up and `b`'s down, and a packet between them.
     fn halves() -> ([Half; 2], NodeId, [LinkId; 2], Packet<Buffer>) {
         let hosts = ["a", "b"].map(|name| Host::new(name, None, Access::both(LinkConfig::default()))).into();
-        let plan = plan(&Topology { routers: vec![], hosts }).unwrap();
+        let plan = plan(&Topology { routers: vec![], hosts, ..Topology::default() }).unwrap();
         let whole = build(&plan.steps, Fabric::<()>::new(0));
         let shards = Arc::new(Shards::new(&plan.steps, &whole, NonZeroUsize::new(2).unwrap()));
         let wakes = [(); 2].map(|()| Arc::new(EventFd::new().unwrap()));

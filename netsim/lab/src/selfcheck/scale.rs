@@ -75,7 +75,11 @@ fn topology(hosts: usize) -> Topology {
     let routers = hosts.div_ceil(HOSTS_PER_ROUTER);
     let router = |n| Router::new(&format!("r{n}"), Gateway::OPEN, Access::default());
     let host = |n: usize| Host::new(&format!("h{n}"), Some(&format!("r{}", n / HOSTS_PER_ROUTER)), Access::default());
-    Topology { routers: (0..routers).map(router).collect(), hosts: (0..hosts).map(host).collect() }
+    Topology {
+        routers: (0..routers).map(router).collect(),
+        hosts: (0..hosts).map(host).collect(),
+        ..Topology::default()
+    }
 }
 
 /// In bytes.

@@ -129,6 +129,7 @@ fn network(a: &str, b: &str) -> Topology {
     Topology {
         routers: vec![router("home", a), router("office", b)],
         hosts: hosts.map(|(name, behind)| host(name, behind, wire.clone())).into(),
+        ..Topology::default()
     }
 }
 

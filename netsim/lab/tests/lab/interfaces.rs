@@ -20,13 +20,14 @@ fn phone(wifi: &str, mobile: &str, mobile_up: bool) -> Topology {
     let interface = |name: &str, behind: &str, up| Interface {
         name: name.into(),
         behind: Some(behind.into()),
+        region: None,
         link: Access::default(),
         up,
     };
     let interfaces = vec![interface("wifi", "home", true), interface("mobile", "carrier", mobile_up)];
     let phone = Host { name: "phone".into(), interfaces };
     let routers = vec![router("home", wifi), router("carrier", mobile)];
-    Topology { routers, hosts: vec![phone, host("b", None, LinkConfig::default())] }
+    Topology { routers, hosts: vec![phone, host("b", None, LinkConfig::default())], ..Topology::default() }
 }
 
 fn switch(interface: &str, up: bool) -> Change {
@@ -293,7 +294,7 @@ pub(crate) fn the_first_way_is_the_one_that_is_measured() {
         assert_eq!(lab.host("phone").unwrap().addresses(), plan.addresses.hosts["phone"], "{asked}");
         let check = check_nat(&lab, &topology, "phone").unwrap().unwrap();
         assert_eq!(check.got, check.asked, "{asked}");
-        let paths = calibrate_access(&lab, &topology, "phone").unwrap();
+        let paths = calibrate_access(&lab, &topology, "phone", "b").unwrap();
         assert!(paths.iter().all(|path| path.loss.sent > 0 && path.loss.lost == 0), "{asked}: {paths:?}");
     }
 }

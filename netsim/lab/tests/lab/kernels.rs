@@ -15,7 +15,11 @@ fn up(topology: &Topology) -> Result<Lab, LabError> {
 fn behind(preset: &str) -> Topology {
     let wire = LinkConfig::default;
     let router = Router::new("router", nat_preset(preset).unwrap(), Access::default());
-    Topology { routers: vec![router], hosts: vec![host("a", Some("router"), wire()), host("b", None, wire())] }
+    Topology {
+        routers: vec![router],
+        hosts: vec![host("a", Some("router"), wire()), host("b", None, wire())],
+        ..Topology::default()
+    }
 }
 
 fn heard(socket: &UdpSocket) -> Option<(Vec<u8>, std::net::SocketAddr)> {

@@ -8,7 +8,9 @@ use netsim_fabric::{
     Shift,
 };
 use netsim_lab::{Lab, calibrate, calibrate_access};
-use netsim_topology::{Access, Change, Direction, Event, Gateway, LinkName, Plan, Router, Topology, plan};
+use netsim_topology::{
+    Access, Change, Direction, Event, Gateway, Host, LinkName, Plan, Router, Topology, Transit, plan,
+};
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
@@ -20,13 +22,18 @@ const MS: u64 = 1_000_000;
 
 /// Two public hosts; `link` lies in front of the first, in both directions.
 pub(crate) fn pair(link: LinkConfig) -> Topology {
-    Topology { routers: vec![], hosts: vec![host("a", None, link), host("b", None, LinkConfig::default())] }
+    let hosts = vec![host("a", None, link), host("b", None, LinkConfig::default())];
+    Topology { hosts, ..Topology::default() }
 }
 
 fn home(nat: NatConfig) -> Topology {
     let wire = LinkConfig::default();
     let router = Router::new("home", Gateway::with_nat(nat), Access { up: wire.clone(), down: wire.clone() });
-    Topology { routers: vec![router], hosts: vec![host("a", Some("home"), wire.clone()), host("b", None, wire)] }
+    Topology {
+        routers: vec![router],
+        hosts: vec![host("a", Some("home"), wire.clone()), host("b", None, wire)],
+        ..Topology::default()
+    }
 }
 
 pub(crate) fn up(topology: &Topology, seed: u64) -> (Plan, Lab) {
@@ -217,9 +224,43 @@ pub(crate) fn calibration_counts_what_it_asked_for() {
         assert!(check.delay.quantiles.windows(2).all(|pair| pair[0].ns <= pair[1].ns), "{text}");
     }
     // Both ways from the core: the pair has no routers, so it is the host's own link.
-    let [there, back] = calibrate_access(&lab, &topology, "a").unwrap();
+    let [there, back] = calibrate_access(&lab, &topology, "a", "a").unwrap();
     assert_eq!((there.from.as_str(), there.to.as_str(), back.to.as_str()), ("a", "internet", "a"));
     assert_eq!((there.delay.asked_ns, back.delay.asked_ns), (5 * MS, 5 * MS));
+}
+
+/// From a home in one region to a home in another: nothing but the core's part of each can be probed.
+pub(crate) fn regions_are_as_far_away_as_was_asked() {
+    let link = |ms| LinkConfig { delay_ns: ms * MS, ..LinkConfig::default() };
+    let home = |name: &str, region: &str| Router {
+        region: Some(region.into()),
+        ..Router::new(name, Gateway::with_nat(NatConfig::default()), Access::both(link(1)))
+    };
+    let between = ["east".to_owned(), "west".to_owned()];
+    let topology = Topology {
+        routers: vec![home("here", "west"), home("there", "east")],
+        hosts: vec![
+            host("a", Some("here"), link(0)),
+            host("b", Some("there"), link(0)),
+            Host::in_region("c", "east", Access::default()),
+        ],
+        transits: vec![Transit { between, link: Access { up: link(40), down: link(60) } }],
+    };
+    let (_, lab) = up(&topology, 3);
+    let paths = [
+        calibrate(&lab, &topology, "a", "c").unwrap(),
+        calibrate_access(&lab, &topology, "a", "b").unwrap(),
+        calibrate_access(&lab, &topology, "b", "a").unwrap(),
+        calibrate_access(&lab, &topology, "a", "a").unwrap(),
+    ];
+    for ([there, back], asked) in paths.iter().zip([[61, 41], [61, 41], [41, 61], [1, 1]]) {
+        for (check, asked) in [there, back].into_iter().zip(asked) {
+            assert_eq!((check.delay.asked_ns, check.loss.lost), (asked * MS, 0), "{}", asked_and_got(check));
+            let least = check.delay.quantiles.iter().map(|quantile| quantile.ns).min().unwrap();
+            // What arrives is taken to have arrived a little earlier than the program woke up.
+            assert!((asked * MS - MS / 2..asked * MS + 20 * MS).contains(&least), "{}", asked_and_got(check));
+        }
+    }
 }
 
 pub(crate) fn calibration_sees_a_wrong_network() {
@@ -276,7 +317,7 @@ pub(crate) fn an_overloaded_emulator_says_so() {
     let names: Vec<String> = (0..SENDERS).map(|n| format!("sender-{n}")).collect();
     let mut hosts = vec![host("sink", None, LinkConfig::default())];
     hosts.extend(names.iter().map(|name| host(name, None, LinkConfig::default())));
-    let (_, lab) = up(&Topology { routers: vec![], hosts }, 1);
+    let (_, lab) = up(&Topology { routers: vec![], hosts, ..Topology::default() }, 1);
     let sink = lab.host("sink").unwrap().udp().unwrap();
     let to = sink.local_addr().unwrap();
     let enough = AtomicBool::new(false);

@@ -2,7 +2,7 @@
 
 use super::network::{pair, up};
 use netsim_fabric::LinkConfig;
-use netsim_lab::{How, Lab, Line, NoLine, Process, ProcessError, Spec};
+use netsim_lab::{How, Lab, Line, NoLine, Process, ProcessError, Signal, Spec};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -41,7 +41,7 @@ pub(crate) fn a_hanging_program_is_ended_with_its_children() {
     // The child ignores SIGTERM and would print after it; only the end of the whole group closes the pipe.
     let (_lab, process) = shell("trap '' TERM; (sleep 1000; echo child) & echo started; wait");
     assert_eq!(text(process.next_line(LONG)).as_deref(), Some("started"));
-    let ended = process.stop(Duration::from_millis(50)).unwrap();
+    let ended = process.stop(Signal::SIGTERM, Duration::from_millis(50)).unwrap();
     assert_eq!(ended.how, How::Signal(9));
     assert_eq!(process.next_line(LONG), Err(NoLine::More), "the pipe is closed: the child is gone as well");
 }

@@ -13,7 +13,7 @@ fn behind(preset: &str) -> Topology {
     let wire = LinkConfig::default;
     let router = Router::new("router", nat_preset(preset).unwrap(), Access { up: wire(), down: wire() });
     let hosts = vec![host("a", Some("router"), wire()), host("b", None, wire()), host("c", Some("router"), wire())];
-    Topology { routers: vec![router], hosts }
+    Topology { routers: vec![router], hosts, ..Topology::default() }
 }
 
 /// How host `a` sees an IPv4 address: without IPv4 of its own, through NAT64.

@@ -14,7 +14,11 @@ use std::time::Duration;
 fn behind(gateway: Gateway) -> Topology {
     let router = Router::new("home", gateway, Access::default());
     let wire = LinkConfig::default;
-    Topology { routers: vec![router], hosts: vec![host("a", Some("home"), wire()), host("b", None, wire())] }
+    Topology {
+        routers: vec![router],
+        hosts: vec![host("a", Some("home"), wire()), host("b", None, wire())],
+        ..Topology::default()
+    }
 }
 
 fn output(lab: &Lab, on: &str, command: &[&str]) -> String {

@@ -73,6 +73,7 @@ pub(crate) fn everybody_reaches_everybody() {
             crate::host("b", Some("office"), wire.clone()),
             crate::host("c", None, wire.clone()),
         ],
+        ..Topology::default()
     };
     let bytes = pattern(1_000_000);
     for threads in [2, 3, 9] {

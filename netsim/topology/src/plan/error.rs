@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// Two places share a name.
-    #[error("two hosts or routers are named `{name}`; give one of them another name")]
+    #[error("two hosts, routers or regions are named `{name}`; give one of them another name")]
     DuplicateName {
         /// The name.
         name: String,
@@ -97,6 +97,38 @@ pub enum PlanError {
     JitterAboveDelay {
         /// The link's name and direction.
         link: String,
+    },
+    /// A region for something that is not on the internet itself.
+    #[error("`{place}` is behind a router and has that one's region; remove `region` from it")]
+    RegionBehindRouter {
+        /// The host or router.
+        place: String,
+    },
+    /// A place on the internet that is nowhere in a world of regions.
+    #[error("`{place}` is in no region, but others are; write where it is, or leave regions out everywhere")]
+    NoRegion {
+        /// The host or router.
+        place: String,
+    },
+    /// Regions that nothing is known between.
+    #[error("nothing says how far `{}` is from `{}`; give them a transit", .between[0], .between[1])]
+    NoTransit {
+        /// The two.
+        between: [String; 2],
+    },
+    /// Two ways between the same regions, or one from a region to itself.
+    #[error("the way between `{}` and `{}` must be there once, between two regions", .between[0], .between[1])]
+    BadTransit {
+        /// The two.
+        between: [String; 2],
+    },
+    /// More regions than there are addresses kept for.
+    #[error("{count} regions are too many; there can be {limit}")]
+    TooManyRegions {
+        /// How many.
+        count: usize,
+        /// How many there may be.
+        limit: usize,
     },
     /// More hosts than the address plan holds.
     #[error("`{place}` holds at most {limit} addresses, the topology needs more; `lan = \"corporate\"` has the most")]

@@ -1,6 +1,7 @@
 //! What the parts of a plan are called.
 
 use crate::pipe;
+use crate::region::CENTRE;
 use alloc::string::String;
 use core::fmt;
 
@@ -9,6 +10,8 @@ use core::fmt;
 pub enum Place {
     /// The router in the middle that joins all public places, without delay of its own.
     Internet,
+    /// A region's part of the internet's core, likewise.
+    Region(String),
     /// A router of the topology.
     Router(String),
     /// A host of the topology, at the interface it uses at first.
@@ -20,7 +23,7 @@ pub enum Place {
         /// The interface.
         name: String,
     },
-    /// The servers of a router or, without a name, of the internet.
+    /// The servers of a router or region or, without a name, of the internet.
     Servers(Option<String>),
     /// Where a link that is carried by another engine takes packets in and gives them back.
     PipeEnd {
@@ -71,17 +74,18 @@ impl Direction {
 /// A directed link's name: `bob.link` up, `home.uplink` down, `phone.mobile.link` up.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LinkName {
-    /// `HOST.link`, or `HOST.INTERFACE.link` where a host has several, or `ROUTER.uplink`.
+    /// `HOST.link`, or `HOST.INTERFACE.link` where a host has several, or `ROUTER.uplink`, or `REGION.REGION.transit`.
     pub link: String,
     /// Which of its two directions.
     pub direction: Direction,
 }
 
 impl LinkName {
-    /// Whether it leads to servers, to the device of a router that a kernel is, or out of a pipe: part of the network, but
-    /// not of what a scenario describes.
+    /// Whether it leads to servers, to the device of a router that a kernel is, out of a pipe or to the middle that all
+    /// regions share: part of the network, but not of what a scenario describes.
     pub fn is_auxiliary(&self) -> bool {
-        self.link.ends_with(SERVERS) || self.link.ends_with(INNER) || pipe::leads_out(&self.link)
+        let endings = [SERVERS, INNER, CENTRE];
+        endings.iter().any(|ending| self.link.ends_with(ending)) || pipe::leads_out(&self.link)
     }
 }
 

@@ -5,7 +5,7 @@ use std::num::NonZeroU8;
 /// What the kernel is told of a router.
 fn told(gateway: Gateway) -> Result<Ruleset, Unsupported> {
     let router = Router::new("router", gateway, netsim_topology::Access::default());
-    let plan = plan(&Topology { routers: vec![router], hosts: vec![] }).unwrap();
+    let plan = plan(&Topology { routers: vec![router], hosts: vec![], ..Topology::default() }).unwrap();
     let kernel = with_kernel_routers(&plan).steps.into_iter().find_map(|step| match step {
         LabStep::AddKernelRouter { config, .. } => Some(config),
         _ => None,

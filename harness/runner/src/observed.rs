@@ -1,0 +1,78 @@
+//! What the network saw of a transfer's ends.
+
+use crate::metrics::{self, Access, Stalls};
+use crate::transfer::{FetcherSeen, Seen};
+use longhaul_record::{LinkReport, Series};
+use longhaul_scenarios::{Milestone, Scenario};
+use netsim_lab::Lab;
+use netsim_topology::{Direction, LinkName, ceiling_bps};
+use std::num::NonZeroU64;
+
+/// Whether a flow beside the transfer starts or ends at one of the hosts.
+pub(crate) fn crossed(scenario: &Scenario, hosts: &[String]) -> bool {
+    scenario.cross.iter().any(|flow| hosts.contains(&flow.from) || hosts.contains(&flow.to))
+}
+
+/// The most that the network could carry, where nothing happened to it on the way.
+pub(crate) fn ceiling(scenario: &Scenario) -> Option<u64> {
+    let [from, to] =
+        [&scenario.roles.providers, &scenario.roles.fetchers].map(|hosts| hosts.iter().map(String::as_str).collect());
+    let (from, to): (Vec<&str>, Vec<&str>) = (from, to);
+    let steady = scenario.timeline.is_empty().then(|| ceiling_bps(&scenario.topology, &from, &to));
+    steady.flatten().map(NonZeroU64::get)
+}
+
+/// What the network saw of the fetchers.
+pub(crate) struct Fetchers<'a> {
+    lab: &'a Lab,
+    seen: &'a Seen,
+    /// The places of each one's incoming links in the network's lists.
+    down: Vec<Vec<usize>>,
+}
+
+impl<'a> Fetchers<'a> {
+    pub(crate) fn new(lab: &'a Lab, scenario: &Scenario, seen: &'a Seen) -> Fetchers<'a> {
+        let index = |link: String| lab.link_index(&LinkName { link, direction: Direction::Down });
+        let down = |host: &String| {
+            let names = access_links(scenario, std::slice::from_ref(host));
+            names.into_iter().filter_map(index).collect()
+        };
+        Fetchers { lab, seen, down: scenario.roles.fetchers.iter().map(down).collect() }
+    }
+
+    pub(crate) fn series(&self) -> Vec<Series> {
+        let progress: Vec<&[(f64, u64)]> = self.seen.fetchers.iter().map(|one| one.progress.as_slice()).collect();
+        metrics::series(&self.seen.snapshot.timeline, &self.down.concat(), &progress)
+    }
+
+    pub(crate) fn access(&self, links: &'a [LinkReport]) -> Access<'a> {
+        let timeline = &self.seen.snapshot.timeline;
+        let intervals =
+            timeline.iter().flat_map(|interval| self.down.iter().flatten().filter_map(|n| interval.links.get(*n)));
+        let hosts = self.seen.fetchers.iter().filter_map(|fetcher| self.lab.host(&fetcher.host).ok());
+        Access {
+            links,
+            delivered_bytes: intervals.map(|link| link.delivered_bytes).sum(),
+            flows: hosts.map(|host| self.lab.flows(&self.seen.snapshot, host)).sum(),
+            stalls: self.stalls(),
+        }
+    }
+
+    fn stalls(&self) -> Option<Stalls> {
+        let first = |fetcher: &FetcherSeen| {
+            let moments = [Milestone::FirstByte, Milestone::Connected];
+            moments.into_iter().find_map(|moment| fetcher.milestones.get(&moment).copied())
+        };
+        let of = |(fetcher, down): (&FetcherSeen, &Vec<usize>)| {
+            Some(Stalls::of(&self.seen.snapshot.timeline, down, first(fetcher)?, metrics::done_s(fetcher)))
+        };
+        let each = self.seen.fetchers.iter().zip(&self.down).map(of).collect::<Option<Vec<Stalls>>>()?;
+        each.into_iter().reduce(Stalls::and)
+    }
+}
+
+/// The access links of some hosts: one for each of their interfaces.
+pub(crate) fn access_links(scenario: &Scenario, hosts: &[String]) -> Vec<String> {
+    let hosts = scenario.topology.hosts.iter().filter(|host| hosts.contains(&host.name));
+    hosts.flat_map(|host| host.interfaces.iter().map(|interface| host.link_name(interface))).collect()
+}

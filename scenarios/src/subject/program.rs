@@ -1,0 +1,200 @@
+//! One program of a subject: how it is started, when it is ready, what it says, how it is stopped.
+
+use super::FanIn;
+use super::capture::{self, Capture, CaptureFile, What};
+use crate::error::FileError;
+use crate::quantity::Nanos;
+use longhaul_record::Role;
+use regex::Regex;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How to run one program of a subject.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// Command line for a payload of one file. Words in braces, such as `{payload.path}`, are filled in.
+    pub command: Vec<String>,
+    /// Command line for a payload of many files; absent: the subject cannot send those.
+    pub command_tree: Option<Vec<String>>,
+    /// Run to its end before the program is started, on the same host.
+    pub prepare: Option<Vec<String>>,
+    /// When it can be used.
+    pub ready: Ready,
+    /// How it is ended.
+    pub stop: Stop,
+    /// Whether it speaks the subject protocol on standard output.
+    pub events: bool,
+    /// What to look for in standard output if it does not.
+    pub captures: Vec<Capture>,
+}
+
+/// When a program can be used.
+#[derive(Debug, Clone)]
+pub enum Ready {
+    /// When it says so in the subject protocol.
+    Event,
+    /// When this TCP port accepts connections.
+    Port(u16),
+    /// When it prints a line in which this is found.
+    Line(Regex),
+    /// When this file is there. May have placeholders.
+    File(String),
+}
+
+impl Ready {
+    /// Whether the program itself says it on standard output.
+    pub fn is_said(&self) -> bool {
+        matches!(self, Ready::Event | Ready::Line(_))
+    }
+}
+
+/// How a program is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop {
+    /// What it is asked with.
+    pub signal: StopSignal,
+    /// How long it may take before it is killed.
+    pub grace: Duration,
+}
+
+/// What a program is asked to end with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+pub enum StopSignal {
+    /// SIGTERM.
+    #[default]
+    #[serde(rename = "TERM")]
+    Term,
+    /// SIGINT, as from a terminal.
+    #[serde(rename = "INT")]
+    Int,
+    /// SIGQUIT.
+    #[serde(rename = "QUIT")]
+    Quit,
+    /// SIGKILL: it is not asked.
+    #[serde(rename = "KILL")]
+    Kill,
+}
+
+impl Default for Stop {
+    fn default() -> Stop {
+        Stop { signal: StopSignal::Term, grace: Duration::from_secs(3) }
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProgramFile {
+    command: Vec<String>,
+    command_tree: Option<Vec<String>>,
+    prepare: Option<Vec<String>>,
+    ready: Option<ReadyFile>,
+    stop: Option<StopFile>,
+    #[serde(default)]
+    events: bool,
+    #[serde(default)]
+    capture: BTreeMap<String, CaptureFile>,
+    /// For a fetcher alone.
+    pub(super) daemon: Option<Box<ProgramFile>>,
+    /// For a fetcher alone.
+    pub(super) providers: Option<FanIn>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ReadyFile {
+    port: Option<u16>,
+    line: Option<String>,
+    file: Option<String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct StopFile {
+    #[serde(default)]
+    signal: StopSignal,
+    grace: Option<Nanos>,
+}
+
+impl Program {
+    /// The command line for a payload of one file (`tree` false) or many, or `None` if the subject cannot send many.
+    pub fn command_for(&self, tree: bool) -> Option<&[String]> {
+        if tree { self.command_tree.as_deref() } else { Some(&self.command) }
+    }
+
+    /// The names of the texts it tells others.
+    pub fn texts(&self) -> impl Iterator<Item = &String> {
+        self.captures.iter().filter_map(|capture| if let What::Text(name) = &capture.what { Some(name) } else { None })
+    }
+
+    /// Every command line it has, with its key.
+    pub(super) fn commands(&self) -> impl Iterator<Item = (&'static str, &Vec<String>)> {
+        let tree = self.command_tree.as_ref().map(|command| ("command_tree", command));
+        let prepare = self.prepare.as_ref().map(|command| ("prepare", command));
+        [("command", &self.command)].into_iter().chain(tree).chain(prepare)
+    }
+}
+
+impl ProgramFile {
+    /// `key` is its place in the file. All but a fetcher, whose clock starts with it, are waited for.
+    pub(super) fn resolve(self, file: &str, key: &str, role: Role) -> Result<Program, FileError> {
+        let fail = |at: &str, message: &str| Err(FileError::new(file, format!("{key}.{at}"), message));
+        let lines = [("command", Some(&self.command)), ("command_tree", self.command_tree.as_ref())];
+        for (at, line) in lines.into_iter().chain([("prepare", self.prepare.as_ref())]) {
+            if line.is_some_and(Vec::is_empty) {
+                return fail(at, "names no program");
+            }
+        }
+        if self.daemon.is_some() || self.providers.is_some() {
+            let at = if self.daemon.is_some() { "daemon" } else { "providers" };
+            return fail(at, "only a fetcher has this; remove it");
+        }
+        let ready = match (key == "fetcher", self.ready, self.events) {
+            (true, Some(_), _) => return fail("ready", "a fetcher is not waited for; remove it"),
+            (true, None, _) | (_, None, true) => Ready::Event,
+            (false, None, false) => {
+                let message = "missing; write `ready = { port = … }`, `{ line = \"…\" }` or `{ file = \"…\" }`, or \
+                               `events = true` if it speaks the subject protocol";
+                return fail("ready", message);
+            }
+            (false, Some(ready), _) => ready.resolve(file, key)?,
+        };
+        if self.events && !self.capture.is_empty() {
+            return fail(
+                "capture",
+                "a program that speaks the subject protocol needs no captures; remove them or `events`",
+            );
+        }
+        let captures = self.capture.into_iter();
+        let captures =
+            captures.map(|(name, written)| written.resolve(file, &format!("{key}.capture.{name}"), &name, role));
+        Ok(Program {
+            command: self.command,
+            command_tree: self.command_tree,
+            prepare: self.prepare,
+            ready,
+            stop: self.stop.map_or_else(Stop::default, StopFile::resolve),
+            events: self.events,
+            captures: captures.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl StopFile {
+    fn resolve(self) -> Stop {
+        let grace = self.grace.map_or(Stop::default().grace, |Nanos(grace)| Duration::from_nanos(grace));
+        Stop { signal: self.signal, grace }
+    }
+}
+
+impl ReadyFile {
+    fn resolve(self, file: &str, key: &str) -> Result<Ready, FileError> {
+        match (self.port, self.line, self.file) {
+            (Some(port), None, None) => Ok(Ready::Port(port)),
+            (None, Some(line), None) => Ok(Ready::Line(capture::regex(file, &format!("{key}.ready.line"), &line)?)),
+            (None, None, Some(path)) => Ok(Ready::File(path)),
+            _ => Err(FileError::new(file, format!("{key}.ready"), "needs exactly one of `port`, `line` and `file`")),
+        }
+    }
+}
