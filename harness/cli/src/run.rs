@@ -101,7 +101,9 @@ pub(crate) fn measure(
     let mut recorded = 0;
     for scenario in scenarios {
         let staging = sandbox.scratch().join("staged");
-        let payload = Payload::stage(&scenario.payload, &staging);
+        let room =
+            sandbox.room().map_err(|source| CliError::Environment { what: "cannot read /proc/meminfo", source })?;
+        let payload = Payload::stage(&scenario.payload, scenario.roles.fetchers.len(), room, &staging);
         for iteration in 0..repeats(scenario) {
             for subject in &prepared {
                 let number = records.len() + 1;

@@ -153,7 +153,7 @@ pub fn yardsticks(
     rounds: u32,
 ) -> Result<Yardsticks, YardstickError> {
     let prepared = programs.prepare(reference)?;
-    let payload = Payload::stage(&PayloadSpec::Random { bytes }, scratch)?;
+    let payload = Payload::stage(&PayloadSpec::Random { bytes }, 1, u64::MAX, scratch)?;
     let host = |name: &str| HostModel::new(name, None, Access::default());
     let topology = Topology { routers: Vec::new(), hosts: HOSTS.map(host).into(), ..Topology::default() };
     let lab = Lab::up(&plan(&topology)?, 1)?;
