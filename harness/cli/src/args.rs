@@ -34,7 +34,7 @@ pub(crate) enum Command {
     /// List, show, check or write scenarios
     #[command(subcommand)]
     Scenario(ScenarioCommand),
-    /// List subjects: the programs that can be measured
+    /// List and check subjects: the programs that can be measured
     #[command(subcommand)]
     Subject(SubjectCommand),
     /// Use a simulated network by hand
@@ -186,6 +186,14 @@ pub(crate) enum ImportCommand {
 pub(crate) enum SubjectCommand {
     /// List subjects and whether they can run on this machine
     List {
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run a subject once over a tiny network, and explain what works and what does not
+    Check {
+        /// Name or file of a subject
+        subject: String,
         /// Print as JSON
         #[arg(long)]
         json: bool,

@@ -94,16 +94,15 @@ pub(crate) fn measure(
     let repository = here();
     let prepared = prepare(asked)?;
     let engines = args.engines.engines();
-    let context = Context { args, repository, machine: machine(VERSION, engines), engines, sandbox, stop };
+    let (seed, json, machine) = (args.seed, args.json, machine(VERSION, engines));
+    let context = Context { seed, json, repository, machine, engines, sandbox, stop };
     let repeats = |scenario: &Scenario| args.repeat.unwrap_or(scenario.repeat);
     let total = scenarios.iter().map(|scenario| repeats(scenario) as usize * prepared.len()).sum();
     let mut records = Vec::new();
     let mut recorded = 0;
     for scenario in scenarios {
         let staging = sandbox.scratch().join("staged");
-        let room =
-            sandbox.room().map_err(|source| CliError::Environment { what: "cannot read /proc/meminfo", source })?;
-        let payload = Payload::stage(&scenario.payload, scenario.roles.fetchers.len(), room, &staging);
+        let payload = stage(scenario, sandbox, &staging)?;
         for iteration in 0..repeats(scenario) {
             for subject in &prepared {
                 let number = records.len() + 1;
@@ -129,6 +128,35 @@ pub(crate) fn measure(
         remove(&staging)?;
     }
     Ok(records)
+}
+
+/// Runs a subject once, and keeps nothing. `None` if the user interrupted it.
+pub(crate) fn once(
+    scenario: &Scenario,
+    prepared: &Prepared,
+    sandbox: &Sandbox,
+    stop: &Stop,
+) -> Result<Option<RunRecord>, CliError> {
+    let engines = Engines::default();
+    let machine = machine(VERSION, engines);
+    let context = Context { seed: 1, json: false, repository: None, machine, engines, sandbox, stop };
+    let staging = sandbox.scratch().join("staged");
+    let payload = stage(scenario, sandbox, &staging)?;
+    let bar = Bar::new(1, 1, &scenario.name, &prepared.subject.name);
+    let record = context.run(scenario, prepared, &payload, 0, &bar);
+    bar.abandon();
+    remove(&staging)?;
+    Ok(record)
+}
+
+/// The inner error is the run's.
+fn stage(
+    scenario: &Scenario,
+    sandbox: &Sandbox,
+    staging: &Path,
+) -> Result<Result<Payload, longhaul_runner::PayloadError>, CliError> {
+    let room = sandbox.room().map_err(|source| CliError::Environment { what: "cannot read /proc/meminfo", source })?;
+    Ok(Payload::stage(&scenario.payload, scenario.roles.fetchers.len(), room, staging))
 }
 
 fn to_json(record: &RunRecord) -> Result<serde_json::Value, CliError> {
@@ -165,7 +193,8 @@ fn prepare(asked: &[Subject]) -> Result<Vec<Prepared>, CliError> {
 
 /// What all runs of a command share.
 struct Context<'a> {
-    args: &'a MeasureArgs,
+    seed: u64,
+    json: bool,
     repository: Option<Repository>,
     machine: HostDetail,
     engines: Engines,
@@ -177,7 +206,7 @@ impl Context<'_> {
     /// Stores the record, and prints it if asked for, each whether or not the other works.
     fn keep(&self, record: &RunRecord, runtime: &Runtime, store: &SqliteStore) -> Result<(), CliError> {
         let inserted = runtime.block_on(store.insert_run(record));
-        let printed = if self.args.json { to_json(record).and_then(|json| output::json(&json)) } else { Ok(()) };
+        let printed = if self.json { to_json(record).and_then(|json| output::json(&json)) } else { Ok(()) };
         let inserted = inserted.map(drop).map_err(|source| CliError::Insert {
             id: record.id.clone(),
             scenario: record.scenario.clone(),
@@ -202,7 +231,7 @@ impl Context<'_> {
             repository: self.repository.as_ref(),
             machine: &self.machine,
             engines: self.engines,
-            seed: self.args.seed + u64::from(iteration),
+            seed: self.seed + u64::from(iteration),
             iteration,
             trigger: if std::env::var_os("CI").is_some() { Trigger::Ci } else { Trigger::Local },
             scratch: &scratch,

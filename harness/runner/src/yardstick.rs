@@ -208,7 +208,7 @@ struct Server {
 
 struct Setting<'a> {
     prepared: Prepared,
-    curl: Result<PathBuf, PrepareError>,
+    curl: Option<PathBuf>,
     payload: Payload,
     lab: &'a Lab,
     scratch: &'a Path,
@@ -221,8 +221,8 @@ impl Setting<'_> {
 
     /// Starts the case's provider. The inner error says why the case cannot run on this machine.
     fn serve(&self, case: Case) -> Result<Result<Server, String>, YardstickError> {
-        if let (Case::Curl, Err(missing)) = (case, &self.curl) {
-            return Ok(Err(missing.to_string()));
+        if let (Case::Curl, None) = (case, &self.curl) {
+            return Ok(Err("`curl` is not installed".to_owned()));
         }
         let host = self.lab.host(HOSTS[1])?;
         let bytes = self.payload.bytes().to_string();

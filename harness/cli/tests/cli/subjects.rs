@@ -157,6 +157,31 @@ pub(crate) fn a_flood_is_ended() {
     }
 }
 
+/// A check says what works, what is missing, and what a program that fails has said.
+pub(crate) fn a_check_explains() {
+    let ground = Ground::new();
+    let curl = ground.longhaul(&["subject", "check", "curl"]);
+    assert_eq!(curl.code, Some(0), "{curl:?}");
+    // On a machine too busy for numbers, that is all there is to say.
+    for words in ["good  programs: ", "good  version: ", "good  one file: ", "good  many files: "] {
+        assert!(curl.stdout.contains(words), "{words}: {}", curl.stdout);
+    }
+    let fails = Scripts { name: "fails", fetcher: "echo no such thing >&2; exit 3", ..GOOD };
+    let fails = ground.file("fails.toml", &fails.text());
+    let fails = ground.longhaul(&["subject", "check", fails]);
+    assert_eq!(fails.code, Some(5), "{fails:?}");
+    for words in ["BAD   one file: the fetcher exited with status 3", "wrote to standard error: no such thing"] {
+        assert!(fails.stdout.contains(words), "{words}: {}", fails.stdout);
+    }
+    let lacks = Scripts { name: "lacks", ..GOOD }
+        .text()
+        .replace("name = \"lacks\"", "name = \"lacks\"\nneeds = [\"no-such-tool\"]\nobtain = \"ask around\"");
+    let lacks = ground.file("lacks.toml", &lacks);
+    ground
+        .longhaul(&["subject", "check", lacks])
+        .refused(6, &["`no-such-tool` is not installed; to get it: ask around"]);
+}
+
 /// The second subject fails if it sees a process of the first.
 pub(crate) fn a_daemon_does_not_outlive_its_run() {
     let ground = Ground::new();
