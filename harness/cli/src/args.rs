@@ -72,7 +72,8 @@ pub(crate) struct RunArgs {
 /// What `run` and `quickstart` share.
 #[derive(Debug, clap::Args)]
 pub(crate) struct MeasureArgs {
-    /// Name or file of a subject; may be given several times. Without it, all that are installed
+    /// Name or file of a subject; may be given several times. `all`: every shipped one that is installed. Without it, the
+    /// reference and curl
     #[arg(long = "subject", value_name = "NAME|FILE")]
     pub(crate) subjects: Vec<String>,
     /// Seed of every random decision of the networks; repetition N runs with seed + N

@@ -35,9 +35,29 @@ pub(crate) fn command(args: &RunArgs) -> Result<Exit, CliError> {
     Ok(exit_of(&records))
 }
 
-/// The subjects that were asked for by name or file.
-pub(crate) fn asked(args: &MeasureArgs) -> Result<Vec<Subject>, CliError> {
-    args.subjects.iter().map(|name| catalog::subject(name)).collect()
+/// A subject that is to be run.
+pub(crate) struct Asked {
+    subject: Subject,
+    /// Whether it was asked for by its own name: then it must be there.
+    needed: bool,
+}
+
+/// The subjects that were asked for.
+pub(crate) fn asked(args: &MeasureArgs) -> Result<Vec<Asked>, CliError> {
+    /// What every machine has, and what everybody knows.
+    const USUAL: [&str; 2] = ["reference", "curl"];
+    let optional = |subject| Asked { subject, needed: false };
+    let mut asked: Vec<Asked> = Vec::new();
+    if args.subjects.is_empty() {
+        asked.extend(USUAL.into_iter().map(catalog::subject).collect::<Result<Vec<_>, _>>()?.into_iter().map(optional));
+    }
+    for name in &args.subjects {
+        match name.as_str() {
+            "all" => asked.extend(catalog::subjects()?.into_iter().map(optional)),
+            name => asked.push(Asked { subject: catalog::subject(name)?, needed: true }),
+        }
+    }
+    Ok(asked)
 }
 
 /// A runtime for the store and the dashboard.
@@ -85,7 +105,7 @@ const ATTEMPTS: u32 = 3;
 pub(crate) fn measure(
     args: &MeasureArgs,
     scenarios: &[Scenario],
-    asked: &[Subject],
+    asked: &[Asked],
     sandbox: &Sandbox,
     runtime: &Runtime,
     store: &SqliteStore,
@@ -164,28 +184,18 @@ fn to_json(record: &RunRecord) -> Result<serde_json::Value, CliError> {
         .map_err(|error| CliError::Environment { what: "cannot write a record as JSON", source: error.into() })
 }
 
-/// Builds and finds the subjects. One that was asked for must be there; of all others, those that are.
-fn prepare(asked: &[Subject]) -> Result<Vec<Prepared>, CliError> {
+/// Builds and finds the subjects. One that was asked for by name must be there; of all others, those that are.
+fn prepare(asked: &[Asked]) -> Result<Vec<Prepared>, CliError> {
     let programs = programs();
-    let announce = |subject: &Subject| {
+    let mut prepared = Vec::new();
+    for Asked { subject, needed } in asked {
         if programs.would_build(subject) {
             output::note(format!("building what subject `{}` needs …", subject.name));
         }
-    };
-    let mut prepared = Vec::new();
-    for subject in asked {
-        announce(subject);
-        let ready =
-            programs.prepare(subject).map_err(|source| CliError::Subject { subject: subject.name.clone(), source })?;
-        prepared.push(ready);
-    }
-    if asked.is_empty() {
-        for subject in catalog::subjects()? {
-            announce(&subject);
-            match programs.prepare(&subject) {
-                Ok(ready) => prepared.push(ready),
-                Err(error) => output::note(format!("skipped: subject `{}`: {}", subject.name, text::chain(&error))),
-            }
+        match programs.prepare(subject) {
+            Ok(ready) => prepared.push(ready),
+            Err(source) if *needed => return Err(CliError::Subject { subject: subject.name.clone(), source }),
+            Err(error) => output::note(format!("skipped: subject `{}`: {}", subject.name, text::chain(&error))),
         }
     }
     if prepared.is_empty() { Err(CliError::NoSubject) } else { Ok(prepared) }
