@@ -9,6 +9,7 @@ mod catalog;
 mod conformance;
 mod doctor;
 mod error;
+mod expectation;
 mod import;
 mod lab;
 mod listing;

@@ -3,6 +3,7 @@
 use crate::args::{MeasureArgs, RunArgs};
 use crate::catalog;
 use crate::error::CliError;
+use crate::expectation;
 use crate::output;
 use crate::progress::Bar;
 use crate::stop::Stop;
@@ -31,8 +32,7 @@ pub(crate) fn command(args: &RunArgs) -> Result<Exit, CliError> {
     let store = runtime.block_on(SqliteStore::open(&args.measure.db))?;
     let records = measure(&args.measure, &scenarios, &asked, &sandbox, &runtime, &store, &stop)?;
     runtime.block_on(store.close());
-    report(&args.measure, &records)?;
-    Ok(exit_of(&records))
+    report(&args.measure, &scenarios, &records)
 }
 
 /// A subject that is to be run.
@@ -78,23 +78,13 @@ fn here() -> Option<Repository> {
     repository(&std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")))
 }
 
-/// Prints the table, unless records were asked for.
-pub(crate) fn report(args: &MeasureArgs, records: &[RunRecord]) -> Result<(), CliError> {
-    if args.json {
-        return Ok(());
+/// Prints the table, unless records were asked for, and what was not as expected. Returns the command's exit code.
+pub(crate) fn report(args: &MeasureArgs, scenarios: &[Scenario], records: &[RunRecord]) -> Result<Exit, CliError> {
+    if !args.json {
+        output::line(table::results(records))?;
     }
-    output::line(table::results(records))
-}
-
-/// The exit code of several runs: the largest of theirs.
-pub(crate) fn exit_of(records: &[RunRecord]) -> Exit {
-    let exit = |record: &RunRecord| match record.outcome {
-        Outcome::Ok => Exit::Pass,
-        Outcome::Untrusted => Exit::Untrusted,
-        Outcome::SubjectFailed | Outcome::TimedOut => Exit::SubjectFailed,
-        Outcome::SetupFailed => Exit::Environment,
-    };
-    records.iter().map(exit).max().unwrap_or(Exit::Pass)
+    expectation::unmet(scenarios, records).into_iter().for_each(output::note);
+    Ok(expectation::exit(scenarios, records))
 }
 
 /// An untrusted run is tried again at once, up to this often: the machine may have been busy for a moment. Every

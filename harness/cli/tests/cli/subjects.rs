@@ -157,6 +157,23 @@ pub(crate) fn a_flood_is_ended() {
     }
 }
 
+/// Where a share of success is expected, that share decides; the table says how sure it is.
+pub(crate) fn an_expected_share_decides() {
+    let ground = Ground::new();
+    let fails = ground.file("fails.toml", &Scripts { name: "fails", fetcher: "exit 3", ..GOOD }.text());
+    let run = |least: &str| {
+        let text = scenario("risky") + "\n[expect]\nsuccess = \">= " + least + "\"\n";
+        let file = ground.file("risky.toml", &text);
+        ground.longhaul(&["run", file, "--subject", fails, "--repeat", "2", "--db", DB])
+    };
+    let borne = run("0%");
+    assert_eq!(borne.code, Some(0), "{borne:?}");
+    assert!(borne.stdout.contains("0 of 2 ok (0–66 %)"), "{borne:?}");
+    let missed = run("1%");
+    assert_eq!(missed.code, Some(5), "{missed:?}");
+    assert!(missed.stderr.contains("expected at least 1 % to succeed, 0 of 2 did"), "{missed:?}");
+}
+
 /// A check says what works, what is missing, and what a program that fails has said.
 pub(crate) fn a_check_explains() {
     let ground = Ground::new();
