@@ -126,10 +126,16 @@ fn cell(group: &Group, id: &str, peer: Option<&str>) -> String {
     }
 }
 
-/// How many went well; of those that did not, why the last one did not.
+/// How many went well; of those that did not, why the last one did not. That a machine was busy for a while matters only
+/// where it always was.
 fn outcome(group: &Group) -> String {
     let Success { ok, tried } = group.success;
-    let last = group.records.iter().rev().find(|record| record.outcome != Outcome::Ok);
+    let tells = |record: &&&RunRecord| match record.outcome {
+        Outcome::Ok => false,
+        Outcome::Untrusted => ok == 0,
+        Outcome::SubjectFailed | Outcome::TimedOut | Outcome::SetupFailed => true,
+    };
+    let last = group.records.iter().rev().find(tells);
     let why = last.map_or_else(String::new, |record| {
         format!("; {}: {}", record.outcome.as_str(), plain(record.reason.as_deref().unwrap_or("no reason given")))
     });
