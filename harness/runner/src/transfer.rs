@@ -193,8 +193,7 @@ impl<'a> Setting<'a> {
     fn set_up(&self, cast: &mut Cast<'a>) -> Result<Result<Vec<Values>, Failure>, TransferError> {
         let subject = &self.prepared.subject;
         let mut values = self.payload.values();
-        let roles = &self.scenario.roles;
-        if let (Some(relay), Some(host)) = (&subject.relay, roles.relay.as_ref().or(roles.rendezvous.as_ref())) {
+        if let (Some(relay), Some(host)) = (&subject.relay, self.relay_host()) {
             self.progress.step("starting the relay");
             let running = match self.start(relay, Role::Relay, host, &values) {
                 Ok(running) => running,
@@ -246,6 +245,13 @@ impl<'a> Setting<'a> {
             all.push(values);
         }
         Ok(Ok(all))
+    }
+
+    /// Where the subject's relay runs, if it has one and the scenario a place for it.
+    fn relay_host(&self) -> Option<&'a String> {
+        let roles = &self.scenario.roles;
+        let host = roles.relay.as_ref().or(roles.rendezvous.as_ref())?;
+        self.prepared.subject.relay.as_ref().map(|_| host)
     }
 
     /// Waits until programs that were started can be used. They join the cast in any case, so that they are ended.

@@ -45,9 +45,28 @@
 //! the destination, or filtering lets the other's packets in.
 
 mod message;
-mod serve;
+mod wire;
+
+mod pair;
+
+mod client;
+
+mod switch;
+
+mod restart;
+
+mod end;
+
 mod server;
 
-pub use message::{Cookie, MAX_CANDIDATES, Message, MessageError, RELAY_HEADER_BYTES, Token, register_text};
+mod serve;
+
+pub use end::{Door, MeetError, Meeting, Place, bind_anywhere, connect, listen};
+pub use message::{
+    Cookie, MAX_CANDIDATES, Message, MessageError, PairId, RELAY_HEADER_BYTES, Seal, Side, Token, pair_id,
+    register_text, seal_key,
+};
+pub use pair::{Route, Ways};
+pub(crate) use restart::Restarting;
 pub use serve::{RendezvousError, serve};
 pub use server::{Action, Server};
