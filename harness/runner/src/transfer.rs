@@ -140,12 +140,14 @@ pub(crate) fn out_of(out: &Path, fetcher: &str) -> PathBuf {
 /// Runs the transfer. The network starts from its first moment right before the fetchers do.
 pub(crate) fn transfer(setting: &Setting) -> Result<Seen, TransferError> {
     let mut cast = Cast::default();
+    // Whoever is there before the fetchers may have to stay reachable through a NAT, but not what calibrated it.
+    setting.lab.restart(setting.seed)?;
     let values = match setting.set_up(&mut cast)? {
         Ok(values) => values,
         Err(failure) => return setting.failed(cast, failure),
     };
     let cross = setting.lab.cross(&setting.scenario.cross)?;
-    setting.lab.play(setting.seed, &setting.scenario.timeline)?;
+    setting.lab.play_on(setting.seed, &setting.scenario.timeline)?;
     let cross = cross.start(netsim_lab::now())?;
     setting.progress.step("transferring");
     for (fetcher, values) in setting.scenario.roles.fetchers.iter().zip(&values) {
