@@ -200,9 +200,8 @@ pub(crate) async fn connect_on(
     config: quinn::ClientConfig,
     remote: SocketAddr,
 ) -> Result<Connection, ConnectError> {
-    let connecting = endpoint
-        .connect_with(config, remote, SERVER_NAME)
-        .map_err(|source| ConnectError::Start { remote, source })?;
+    let connecting =
+        endpoint.connect_with(config, remote, SERVER_NAME).map_err(|source| ConnectError::Start { remote, source })?;
     connecting.await.map_err(|source| ConnectError::Handshake { remote, source })
 }
 

@@ -124,7 +124,10 @@ fn fetch(ticket: &str, server: SocketAddr, out: &Path, extra: &[&str]) -> Comman
 
 /// The ways that a fetch took, in their order.
 fn ways(events: &[Event]) -> Vec<&str> {
-    events.iter().filter_map(|event| if let Event::Path { kind, .. } = event { Some(kind.as_str()) } else { None }).collect()
+    events
+        .iter()
+        .filter_map(|event| if let Event::Path { kind, .. } = event { Some(kind.as_str()) } else { None })
+        .collect()
 }
 
 #[test]
@@ -135,9 +138,11 @@ fn a_payload_comes_directly_and_by_the_relay() {
     fs::write(&payload, random_bytes(11, BYTES)).unwrap();
     let server = Rendezvous::start();
     let provider = provide(&payload, server.address, &[]);
-    for (option, way, direct_only) in
-        [("--no-relay", "direct", Some(true)), ("--no-direct", "relay", Some(false)), ("--stock-socket", "direct", None)]
-    {
+    for (option, way, direct_only) in [
+        ("--no-relay", "direct", Some(true)),
+        ("--no-direct", "relay", Some(false)),
+        ("--stock-socket", "direct", None),
+    ] {
         let out = directory.path().join(option);
         let output = fetch(&provider.ticket, server.address, &out, &[option]).output().unwrap();
         assert_eq!(done(&output), BYTES as u64);
@@ -165,7 +170,8 @@ fn several_fetchers_at_once_are_told_apart() {
     let server = Rendezvous::start();
     let provider = provide(&payload, server.address, &[]);
     let start = |n: usize| {
-        let (out, options) = (directory.path().join(n.to_string()), [&[][..], &["--no-direct"], &["--no-relay"]][n % 3]);
+        let (out, options) =
+            (directory.path().join(n.to_string()), [&[][..], &["--no-direct"], &["--no-relay"]][n % 3]);
         let mut command = fetch(&provider.ticket, server.address, &out, options);
         (out, command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
     };

@@ -10,13 +10,16 @@ fn address(host: u8, port: u16) -> SocketAddr {
     ([198, 51, 100, host], port).into()
 }
 
+/// Whether a message from here to there is lost.
+type Lose = dyn FnMut(SocketAddr, SocketAddr, &Message) -> bool;
+
 /// A provider at host 1 and a fetcher at host 2; the server at host 9. Nothing that is lost arrives.
 struct World {
     server: Server,
     ends: [Client; 2],
     places: [SocketAddr; 2],
     now: Duration,
-    lose: Box<dyn FnMut(SocketAddr, SocketAddr, &Message) -> bool>,
+    lose: Box<Lose>,
     hellos: usize,
 }
 

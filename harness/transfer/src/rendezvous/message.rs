@@ -363,8 +363,11 @@ mod tests {
         let lists = || proptest::collection::vec(addresses(), 0..=MAX_CANDIDATES);
         prop_oneof![
             any::<u64>().prop_map(|nonce| Message::Hello { nonce }),
-            (any::<(u64, Cookie)>(), addresses())
-                .prop_map(|((nonce, cookie), observed)| Message::Cookie { nonce, cookie, observed }),
+            (any::<(u64, Cookie)>(), addresses()).prop_map(|((nonce, cookie), observed)| Message::Cookie {
+                nonce,
+                cookie,
+                observed
+            }),
             (any::<(Cookie, [u8; 32], [u8; 32], [u8; 32])>(), lists()).prop_map(|((cookie, key, a, b), candidates)| {
                 let mut signature = [0; 64];
                 signature[..32].copy_from_slice(&a);
@@ -375,8 +378,11 @@ mod tests {
             (any::<(Cookie, [u8; 32], Token)>(), lists()).prop_map(|((cookie, key, token), candidates)| {
                 Message::Meet { cookie, key: PeerKey(key), token, candidates }
             }),
-            (any::<(Cookie, Token)>(), lists())
-                .prop_map(|((cookie, token), candidates)| Message::Peer { cookie, token, candidates }),
+            (any::<(Cookie, Token)>(), lists()).prop_map(|((cookie, token), candidates)| Message::Peer {
+                cookie,
+                token,
+                candidates
+            }),
             any::<Token>().prop_map(|token| Message::Absent { token }),
             any::<(PairId, u64, Seal)>().prop_map(|(pair, nonce, seal)| Message::Probe { pair, nonce, seal }),
             any::<(PairId, u64, Seal)>().prop_map(|(pair, nonce, seal)| Message::Answer { pair, nonce, seal }),

@@ -227,7 +227,11 @@ mod tests {
 
     impl Setting {
         fn new() -> Setting {
-            Setting { server: Server::new([7; 32], 1_000_000), identity: Identity::of_seed(&[1; 32]).unwrap(), now: seconds(1000) }
+            Setting {
+                server: Server::new([7; 32], 1_000_000),
+                identity: Identity::of_seed(&[1; 32]).unwrap(),
+                now: seconds(1000),
+            }
         }
 
         fn send(&mut self, from: SocketAddr, message: &Message) -> Action {
@@ -236,7 +240,9 @@ mod tests {
 
         fn cookie(&mut self, from: SocketAddr) -> Cookie {
             let Action::Send(replies) = self.send(from, &Message::Hello { nonce: 5 }) else { panic!("no reply") };
-            let [(to, Message::Cookie { nonce: 5, cookie, observed })] = replies.as_slice() else { panic!("{replies:?}") };
+            let [(to, Message::Cookie { nonce: 5, cookie, observed })] = replies.as_slice() else {
+                panic!("{replies:?}")
+            };
             assert_eq!((*to, *observed), (from, from));
             *cookie
         }
