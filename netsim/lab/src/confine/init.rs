@@ -291,13 +291,13 @@ fn serve(control: &mut UnixStream, program: Pid, started: PipeReader) -> i32 {
 }
 
 fn report(how: i64, usage: &Usage) -> Report {
-    let micros = |time: nix::sys::time::TimeVal| i64::from(time.tv_sec()) * 1_000_000 + i64::from(time.tv_usec());
+    let micros = |time: nix::sys::time::TimeVal| time.tv_sec() * 1_000_000 + time.tv_usec();
     Report {
         how,
         user_us: micros(usage.user_time()),
         system_us: micros(usage.system_time()),
-        peak_rss_kib: i64::from(usage.max_rss()),
-        context_switches: i64::from(usage.voluntary_context_switches() + usage.involuntary_context_switches()),
+        peak_rss_kib: usage.max_rss(),
+        context_switches: usage.voluntary_context_switches() + usage.involuntary_context_switches(),
     }
 }
 

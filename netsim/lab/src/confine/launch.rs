@@ -142,7 +142,7 @@ fn first_word(control: &UnixStream) -> nix::Result<(u8, Option<OwnedFd>)> {
         #[expect(unsafe_code, reason = "a number from the kernel becomes an owner")]
         // SAFETY: it is a new descriptor that nobody else has.
         let owned = descriptors.into_iter().map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) });
-        proc = owned.last();
+        proc = owned.fold(None, |_, last| Some(last));
     }
     Ok((word[0], proc))
 }
