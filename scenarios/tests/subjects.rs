@@ -158,3 +158,13 @@ fn sources_find_what_they_name() {
         assert_eq!(source.find(line).as_deref(), expect, "{source:?} in {line}");
     }
 }
+
+/// What a user copies first has to work.
+#[test]
+fn the_readmes_subject_is_valid() {
+    let readme = include_str!("../../README.md");
+    let section = readme.split_once("## A subject\n").unwrap().1;
+    let example = section.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
+    let subject = Subject::parse("README.md", example).unwrap();
+    assert!(subject.relay.is_some() && subject.fetcher.captures.len() == 4, "{subject:?}");
+}

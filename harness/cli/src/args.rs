@@ -34,7 +34,7 @@ pub(crate) enum Command {
     /// List, show, check or write scenarios
     #[command(subcommand)]
     Scenario(ScenarioCommand),
-    /// List subjects: the programs that can be measured
+    /// List and check subjects: the programs that can be measured
     #[command(subcommand)]
     Subject(SubjectCommand),
     /// Use a simulated network by hand
@@ -72,7 +72,8 @@ pub(crate) struct RunArgs {
 /// What `run` and `quickstart` share.
 #[derive(Debug, clap::Args)]
 pub(crate) struct MeasureArgs {
-    /// Name or file of a subject; may be given several times. Without it, all that are installed
+    /// Name or file of a subject; may be given several times. `all`: every shipped one that is installed. Without it, the
+    /// reference and curl
     #[arg(long = "subject", value_name = "NAME|FILE")]
     pub(crate) subjects: Vec<String>,
     /// Seed of every random decision of the networks; repetition N runs with seed + N
@@ -186,6 +187,14 @@ pub(crate) enum ImportCommand {
 pub(crate) enum SubjectCommand {
     /// List subjects and whether they can run on this machine
     List {
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run a subject once over a tiny network, and explain what works and what does not
+    Check {
+        /// Name or file of a subject
+        subject: String,
         /// Print as JSON
         #[arg(long)]
         json: bool,

@@ -9,6 +9,7 @@ mod catalog;
 mod conformance;
 mod doctor;
 mod error;
+mod expectation;
 mod import;
 mod lab;
 mod listing;
@@ -21,6 +22,7 @@ mod scale;
 mod selfcheck;
 mod serve;
 mod stop;
+mod subject;
 mod table;
 
 use args::{Args, Command};
@@ -54,7 +56,7 @@ fn dispatch(args: Args) -> Result<ExitCode, CliError> {
         Command::Doctor(args) => doctor::command(&args).map(done),
         Command::Serve(args) => serve::command(&args).map(done),
         Command::Scenario(command) => listing::scenario(&command).map(done),
-        Command::Subject(command) => listing::subject(&command).map(done),
+        Command::Subject(command) => subject::command(&command).map(done),
         Command::Import(command) => import::command(&command).map(done),
         Command::Lab(command) => lab::command(&command),
     }

@@ -93,6 +93,8 @@ const IN_A_LAB: &[Test] = &[
     ("other_traffic_is_recorded", cross::other_traffic_is_recorded),
     ("missing_traffic_makes_a_run_untrusted", cross::missing_traffic_makes_a_run_untrusted),
     ("a_flood_is_ended", subjects::a_flood_is_ended),
+    ("a_check_explains", subjects::a_check_explains),
+    ("an_expected_share_decides", subjects::an_expected_share_decides),
     ("a_daemon_does_not_outlive_its_run", subjects::a_daemon_does_not_outlive_its_run),
     ("a_program_that_is_not_installed_is_named", subjects::a_program_that_is_not_installed_is_named),
     ("an_unreachable_provider_is_not_trusted", subjects::an_unreachable_provider_is_not_trusted),

@@ -157,6 +157,48 @@ pub(crate) fn a_flood_is_ended() {
     }
 }
 
+/// Where a share of success is expected, that share decides; the table says how sure it is.
+pub(crate) fn an_expected_share_decides() {
+    let ground = Ground::new();
+    let fails = ground.file("fails.toml", &Scripts { name: "fails", fetcher: "exit 3", ..GOOD }.text());
+    let run = |least: &str| {
+        let text = scenario("risky") + "\n[expect]\nsuccess = \">= " + least + "\"\n";
+        let file = ground.file("risky.toml", &text);
+        ground.longhaul(&["run", file, "--subject", fails, "--repeat", "2", "--db", DB])
+    };
+    let borne = run("0%");
+    assert_eq!(borne.code, Some(0), "{borne:?}");
+    assert!(borne.stdout.contains("0 of 2 ok (0–66 %)"), "{borne:?}");
+    let missed = run("1%");
+    assert_eq!(missed.code, Some(5), "{missed:?}");
+    assert!(missed.stderr.contains("expected at least 1 % to succeed, 0 of 2 did"), "{missed:?}");
+}
+
+/// A check says what works, what is missing, and what a program that fails has said.
+pub(crate) fn a_check_explains() {
+    let ground = Ground::new();
+    let curl = ground.longhaul(&["subject", "check", "curl"]);
+    assert_eq!(curl.code, Some(0), "{curl:?}");
+    // On a machine too busy for numbers, that is all there is to say.
+    for words in ["good  programs: ", "good  version: ", "good  one file: ", "good  many files: "] {
+        assert!(curl.stdout.contains(words), "{words}: {}", curl.stdout);
+    }
+    let fails = Scripts { name: "fails", fetcher: "echo no such thing >&2; exit 3", ..GOOD };
+    let fails = ground.file("fails.toml", &fails.text());
+    let fails = ground.longhaul(&["subject", "check", fails]);
+    assert_eq!(fails.code, Some(5), "{fails:?}");
+    for words in ["BAD   one file: the fetcher exited with status 3", "wrote to standard error: no such thing"] {
+        assert!(fails.stdout.contains(words), "{words}: {}", fails.stdout);
+    }
+    let lacks = Scripts { name: "lacks", ..GOOD }
+        .text()
+        .replace("name = \"lacks\"", "name = \"lacks\"\nneeds = [\"no-such-tool\"]\nobtain = \"ask around\"");
+    let lacks = ground.file("lacks.toml", &lacks);
+    ground
+        .longhaul(&["subject", "check", lacks])
+        .refused(6, &["`no-such-tool` is not installed; to get it: ask around"]);
+}
+
 /// The second subject fails if it sees a process of the first.
 pub(crate) fn a_daemon_does_not_outlive_its_run() {
     let ground = Ground::new();
