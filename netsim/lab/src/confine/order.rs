@@ -121,7 +121,7 @@ mod tests {
         let full = Order {
             command: vec!["sh".into(), "".into(), odd.clone()],
             environment: vec!["A=".into(), odd.clone()],
-            readable: vec!["/usr/local".into(), odd.clone().into()],
+            readable: vec!["/usr/local".into(), odd.into()],
             writable: vec!["/home".into()],
             masked: vec!["/etc/shadow".into()],
             tmp: "/t".into(),
