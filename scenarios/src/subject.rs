@@ -1,11 +1,14 @@
 //! Subject files: how to run any program, without code.
 
 mod capture;
+mod limits;
 mod placeholder;
 mod program;
 
 use crate::error::{FileError, parse};
 pub use capture::{Amount, Capture, Milestone, Source, What};
+pub use limits::Limits;
+use limits::LimitsFile;
 use longhaul_record::Role;
 pub use placeholder::Values;
 use program::ProgramFile;
@@ -42,6 +45,8 @@ pub struct Subject {
     pub fetcher_daemon: Option<Program>,
     /// How many providers one fetcher uses.
     pub fan_in: FanIn,
+    /// How much its programs may use.
+    pub limits: Limits,
     /// How to get the program from its source.
     pub build: Option<Build>,
 }
@@ -96,6 +101,8 @@ pub(crate) struct SubjectFile {
     relay: Option<ProgramFile>,
     provider: ProgramFile,
     fetcher: ProgramFile,
+    #[serde(default)]
+    limits: LimitsFile,
     build: Option<BuildFile>,
 }
 
@@ -155,6 +162,7 @@ impl Subject {
             // As a relay, it is no side of the transfer: all it says is texts.
             fetcher_daemon: daemon.map(|daemon| program(*daemon, "fetcher.daemon", Role::Relay)).transpose()?,
             fan_in,
+            limits: written.limits.resolve(file)?,
             build: written.build.map(|BuildFile { only_if, command, artifact }| Build { only_if, command, artifact }),
         };
         placeholder::check(file, &subject)?;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use longhaul_scenarios::{FanIn, Milestone, Ready, Source, StopSignal, Subject, Values, What, subjects};
+use longhaul_scenarios::{FanIn, Limits, Milestone, Ready, Source, StopSignal, Subject, Values, What, subjects};
 use std::time::Duration;
 
 #[test]
@@ -51,6 +51,11 @@ socket = { regex = "socket at (.*)" }
 connected = { json = "/c", where = { "/kind" = "connected" }, unit = "ms" }
 done = { regex = "^complete" }
 messages = { json = "/messages" }
+[limits]
+memory = "8GiB"
+processes = 100
+files = 1000
+space = "20GiB"
 "#;
 
 #[test]
@@ -58,6 +63,9 @@ fn every_key_comes_to_something() {
     let subject = Subject::parse("tool.toml", GOOD).unwrap();
     assert_eq!(subject.executables().collect::<Vec<_>>(), ["tool", "tool", "tool", "tool", "tool", "tool", "helper"]);
     assert_eq!(subject.fan_in, FanIn::All);
+    let gib = |n: u64| Some(n << 30);
+    let limits = Limits { memory_bytes: gib(8), processes: Some(100), files: Some(1000), space_bytes: gib(20) };
+    assert_eq!(subject.limits, limits);
     let relay = subject.relay.as_ref().unwrap();
     assert!(matches!(&relay.ready, Ready::File(path) if path == "{home}/ready"));
     assert_eq!((relay.stop.signal, relay.stop.grace), (StopSignal::Int, Duration::from_secs(10)));
@@ -113,6 +121,11 @@ fn mistakes_name_file_key_and_fix() {
         ("conf/tool.conf", "/etc/passwd"),
         ("name = \"tool\"", "name = \"my tool\""),
         ("[\"tool\", \"serve\", \"{payload.path}\"]", "[]"),
+        ("\"8GiB\"", "\"8\""),
+        ("\"8GiB\"", "\"8KiB\""),
+        ("processes = 100", "processes = 0"),
+        ("files = 1000", "files = -1"),
+        ("space = ", "spaces = "),
         ("schema = 1", "schema = 2"),
     ];
     let errors: Vec<String> = rows

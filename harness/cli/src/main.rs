@@ -36,6 +36,7 @@ use std::process::ExitCode;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn main() -> ExitCode {
+    netsim_lab::run_if_init();
     let args = Args::parse();
     let exit = match dispatch(args) {
         Ok(code) => return code,

@@ -93,6 +93,8 @@ const IN_A_LAB: &[Test] = &[
     ("other_traffic_is_recorded", cross::other_traffic_is_recorded),
     ("missing_traffic_makes_a_run_untrusted", cross::missing_traffic_makes_a_run_untrusted),
     ("a_flood_is_ended", subjects::a_flood_is_ended),
+    ("a_hog_is_ended_with_its_reason", subjects::a_hog_is_ended_with_its_reason),
+    ("a_subject_sees_nothing_of_the_users", subjects::a_subject_sees_nothing_of_the_users),
     ("a_check_explains", subjects::a_check_explains),
     ("an_expected_share_decides", subjects::an_expected_share_decides),
     ("a_daemon_does_not_outlive_its_run", subjects::a_daemon_does_not_outlive_its_run),

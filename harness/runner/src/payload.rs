@@ -105,6 +105,16 @@ impl Payload {
         self.files.len() as u64
     }
 
+    /// The directory it lies in.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The list of its files.
+    pub(crate) fn list(&self) -> &Path {
+        &self.list
+    }
+
     /// What a subject's command line may ask for.
     pub(crate) fn values(&self) -> Values {
         let mut values = Values::default();

@@ -2,7 +2,7 @@
 
 use longhaul_record::SubjectDetail;
 use longhaul_scenarios::{Build, Subject, Values};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -158,6 +158,29 @@ fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
+/// The directories of a program, and of all that it is a link to; of an installed one (`…/bin/name`) its libraries too. Of a
+/// program that lies in a repository or a home itself, only its file: nobody wants all of those seen.
+fn belongings(program: &Path, home: Option<&Path>) -> Vec<PathBuf> {
+    const LINKS: usize = 8;
+    const LIBRARIES: [&str; 4] = ["lib", "lib64", "libexec", "pyvenv.cfg"];
+    let target = |path: &PathBuf| {
+        let to = path.parent()?.join(std::fs::read_link(path).ok()?);
+        Some(to.parent()?.canonicalize().ok()?.join(to.file_name()?))
+    };
+    let links = std::iter::successors(Some(program.to_path_buf()), target).take(LINKS);
+    let mut found = Vec::new();
+    for path in links.chain(program.canonicalize()) {
+        let Some(directory) = path.parent() else { continue };
+        let private = directory.join(".git").exists() || home.is_some_and(|home| home.starts_with(directory));
+        found.push(if private { path.clone() } else { directory.to_path_buf() });
+        if directory.ends_with("bin") {
+            let beside = LIBRARIES.iter().map(|name| directory.with_file_name(name));
+            found.extend(beside.filter(|path| path.exists()));
+        }
+    }
+    found
+}
+
 fn hash_of(path: &Path) -> io::Result<String> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(std::fs::File::open(path)?)?;
@@ -180,6 +203,14 @@ impl Prepared {
         command
     }
 
+    /// What of this machine its processes need beside the system: where its programs lie, and what belongs to them.
+    pub(crate) fn readable(&self) -> Vec<PathBuf> {
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let all = self.programs.values().flat_map(|program| belongings(program, home.as_deref()));
+        let all: BTreeSet<PathBuf> = all.collect();
+        all.into_iter().collect()
+    }
+
     /// The environment its processes get: nothing of the user's but where programs are, and what the subject's file says.
     pub(crate) fn environment(&self, home: &Path, values: &Values) -> BTreeMap<OsString, OsString> {
         let home = home.as_os_str().to_owned();
@@ -198,9 +229,44 @@ impl Prepared {
         let version = self.subject.version.as_ref()?;
         let command = self.locate(version.command.clone());
         let (program, arguments) = command.split_first()?;
-        let output =
-            Command::new(program).args(arguments).env("PATH", &self.path).stdin(Stdio::null()).output().ok()?;
+        let output = Command::new(program)
+            .args(arguments)
+            .env_clear()
+            .env("PATH", &self.path)
+            .stdin(Stdio::null())
+            .output()
+            .ok()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         Some(version.regex.captures(&text)?.get(1)?.as_str().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn what_belongs_to_a_program_is_seen_and_homes_are_not() {
+        let top = tempfile::tempdir().unwrap();
+        let top = top.path().canonicalize().unwrap();
+        let home = top.join("home");
+        for directory in ["home/.local/bin", "home/.local/share/venv/bin", "home/.local/share/venv/lib", "repo/.git"] {
+            fs::create_dir_all(top.join(directory)).unwrap();
+        }
+        for file in ["home/tool", "home/.local/share/venv/bin/tool", "repo/tool"] {
+            fs::write(top.join(file), "").unwrap();
+        }
+        symlink("../share/venv/bin/tool", home.join(".local/bin/tool")).unwrap();
+        let rows: [(&str, &[&str]); 3] = [
+            ("home/tool", &["home/tool"]),
+            ("repo/tool", &["repo/tool"]),
+            ("home/.local/bin/tool", &["home/.local/bin", "home/.local/share/venv/bin", "home/.local/share/venv/lib"]),
+        ];
+        for (program, expect) in rows {
+            let found: BTreeSet<PathBuf> = belongings(&top.join(program), Some(&home)).into_iter().collect();
+            assert_eq!(found, expect.iter().map(|path| top.join(path)).collect(), "{program}");
+        }
     }
 }

@@ -7,13 +7,13 @@ use crate::metrics::{self, Facts, NetworkFacts};
 use crate::observed::{Fetchers, access_links, ceiling, crossed};
 use crate::payload::Payload;
 use crate::program::Prepared;
-use crate::transfer::{Failure, Interrupt, Progress, Seen, Setting, TransferError, out_of, transfer};
+use crate::transfer::{Failure, Interrupt, Progress, Seen, Setting, TransferError, out_of, space_bytes, transfer};
 use longhaul_record::{
     Calibration, Fidelity, HostDetail, LinkReport, Outcome, RunRecord, SCHEMA, Sample, Tolerance, Trigger, text,
 };
 use longhaul_scenarios::Scenario;
 use longhaul_stats::{judge, judge_cross};
-use netsim_lab::{CalibrateError, Engines, Lab};
+use netsim_lab::{CalibrateError, Engines, Lab, Space};
 use netsim_topology::plan;
 use std::fs;
 use std::path::Path;
@@ -77,8 +77,12 @@ fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, inter
     let scenario = order.scenario;
     let payload = order.payload.as_ref().map_err(|error| Stop::setup(error))?;
     (record.payload_bytes, record.payload_files) = (payload.bytes(), payload.file_count());
-    let [out, homes] = ["out", "home"].map(|name| order.scratch.join(name));
-    for directory in [&out, &homes] {
+    let sides = scenario.roles.providers.len() + scenario.roles.fetchers.len();
+    let bytes = space_bytes(&order.prepared.subject.limits, payload.bytes(), sides);
+    fs::create_dir_all(order.scratch).map_err(|error| Stop::setup(&error))?;
+    let space = Space::mount(order.scratch, bytes).map_err(|error| Stop::setup(&error))?;
+    let [out, homes, tmps] = ["out", "home", "tmp"].map(|name| order.scratch.join(name));
+    for directory in [&out, &homes, &tmps] {
         fs::create_dir_all(directory).map_err(|error| Stop::setup(&error))?;
     }
     progress.step("bringing the network up");
@@ -99,6 +103,8 @@ fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, inter
         payload,
         out: &out,
         homes: &homes,
+        tmps: &tmps,
+        space: space.bytes(),
         seed: order.seed,
         progress,
         interrupted,

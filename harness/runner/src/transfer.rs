@@ -1,10 +1,12 @@
 //! Runs a subject's programs inside a lab that is up.
 
+mod confined;
 mod listener;
 mod running;
 
 use crate::payload::Payload;
 use crate::program::Prepared;
+pub(crate) use confined::space_bytes;
 use longhaul_record::{CrossReport, Outcome, ProcessReport, Role};
 use longhaul_scenarios::{Amount, FanIn, Milestone, Scenario, Values};
 use netsim_lab::{CrossError, Lab, LabError, Snapshot};
@@ -93,6 +95,10 @@ pub(crate) struct Setting<'a> {
     pub(crate) out: &'a Path,
     /// An empty directory for the homes of the subject's programs, one for each host.
     pub(crate) homes: &'a Path,
+    /// An empty directory for what they see as `/tmp`, likewise.
+    pub(crate) tmps: &'a Path,
+    /// Bytes that all of these may take.
+    pub(crate) space: u64,
     pub(crate) seed: u64,
     pub(crate) progress: &'a dyn Progress,
     pub(crate) interrupted: Interrupt<'a>,
@@ -192,7 +198,7 @@ fn seen_of(fetchers: &[Running]) -> Vec<FetcherSeen> {
 impl<'a> Setting<'a> {
     /// Starts all that has to be there before a fetcher's clock starts, and waits for it. Returns what each fetcher's
     /// command line may refer to.
-    fn set_up(&self, cast: &mut Cast<'a>) -> Result<Result<Vec<Values>, Failure>, TransferError> {
+    fn set_up(&'a self, cast: &mut Cast<'a>) -> Result<Result<Vec<Values>, Failure>, TransferError> {
         let subject = &self.prepared.subject;
         let mut values = self.payload.values();
         if let (Some(relay), Some(host)) = (&subject.relay, self.relay_host()) {
@@ -257,7 +263,7 @@ impl<'a> Setting<'a> {
     }
 
     /// Waits until programs that were started can be used. They join the cast in any case, so that they are ended.
-    fn ready(&self, cast: &mut Cast<'a>, starting: Vec<Running<'a>>) -> Result<Result<(), Failure>, TransferError> {
+    fn ready(&'a self, cast: &mut Cast<'a>, starting: Vec<Running<'a>>) -> Result<Result<(), Failure>, TransferError> {
         let from = cast.ready.len();
         cast.ready.extend(starting);
         for running in &mut cast.ready[from..] {

@@ -284,6 +284,8 @@ impl Setting<'_> {
             command: command.into_iter().map(Into::into).collect(),
             environment: self.prepared.environment(self.scratch, &Values::default()),
             directory: Some(self.scratch.to_path_buf()),
+            // Our own programs, and exact processor times.
+            confinement: None,
         })
     }
 }

@@ -231,6 +231,7 @@ impl Workshop {
                 .run(|| {
                     let file = tun::create(spec.name)?;
                     quiet_ipv6(spec.name);
+                    open_low_ports();
                     netlink(async |handle| configure(&handle, spec).await)?;
                     Ok(Device::Tun(file))
                 })
@@ -241,6 +242,7 @@ impl Workshop {
                 let there = || -> Result<(), DeviceError> {
                     netlink(async |handle| packet::make_pair(&handle, spec.name, &peer, far).await)?;
                     quiet_ipv6(spec.name);
+                    open_low_ports();
                     netlink(async |handle| configure(&handle, spec).await)
                 };
                 near.run(there).map_err(DeviceError::Namespace)??;
@@ -302,6 +304,11 @@ fn quiet_ipv6(device: &str) {
     for (key, value) in [("accept_ra", "0"), ("router_solicitations", "0"), ("addr_gen_mode", "1")] {
         let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{device}/{key}"), value);
     }
+}
+
+/// Everybody on a host may serve at any port: a program under test has no privileges. Best effort: few need a low one.
+fn open_low_ports() {
+    let _ = fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
 }
 
 /// Everything about a new device, in its namespace.

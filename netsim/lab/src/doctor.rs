@@ -1,11 +1,15 @@
 //! What this machine can do, and how to mend what it cannot.
 
+use crate::confine;
 use crate::device::{Attachment, DEVICE, DeviceSpec, Routes, TUN_PATH, Workshop};
 use crate::engine;
 use crate::netns::NetNs;
 use crate::nftables::{self, NftablesError};
 use longhaul_record::text;
 use std::net::IpAddr;
+
+/// What runs of subjects need, and no other lab does.
+const CONFINEMENT: &str = "confinement of subjects";
 
 /// One thing the lab needs or would like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +45,10 @@ pub fn doctor() -> Vec<Finding> {
         findings.push(devices(&namespace));
         findings.push(second_nat(&namespace));
     }
+    findings.push(match confine::try_out() {
+        Ok(()) => well(CONFINEMENT, "possible: namespaces of their own, a read-only system, no privileges"),
+        Err(error) => missing(CONFINEMENT, text::chain(&error)),
+    });
     let realtime = std::thread::spawn(|| engine::ask_for_realtime(engine::PRIORITY)).join().unwrap_or(false);
     findings.push(if realtime {
         well("real-time priority", "permitted: packets leave on time also when the machine is busy")

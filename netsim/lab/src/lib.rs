@@ -17,6 +17,7 @@ mod calibrate;
 mod capture;
 mod classify;
 mod clock;
+mod confine;
 pub mod conformance;
 mod cross;
 mod device;
@@ -34,6 +35,7 @@ mod sandbox;
 mod selfcheck;
 mod servers;
 mod socket;
+mod space;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -41,6 +43,7 @@ pub use calibrate::{CalibrateError, calibrate, calibrate_access};
 pub use capture::{Capture, CaptureError, Captured};
 pub use classify::{Patience, check_nat, classify};
 pub use clock::now;
+pub use confine::{Confinement, Exceeded, Limits, run_if_init};
 pub use cross::{CrossError, CrossFlows, CrossTraffic, check_congestion};
 pub use device::{Attachment, DeviceError};
 pub use doctor::{Finding, State, doctor, nftables_missing};
@@ -60,3 +63,4 @@ pub use sandbox::{Sandbox, SandboxError, enter};
 pub use selfcheck::{
     Effort, Figure, SCALE, ScalePoint, SelfCheckError, SelfReport, Spread, Target, Unit, Yardstick, scale, self_check,
 };
+pub use space::Space;

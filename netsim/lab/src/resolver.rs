@@ -7,6 +7,7 @@ use std::ffi::{CStr, CString};
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use tempfile::NamedTempFile;
 
 const RESOLV_CONF: &CStr = c"/etc/resolv.conf";
@@ -34,6 +35,11 @@ impl Resolver {
 
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Where the file is.
+    pub(crate) fn file(&self) -> &Path {
+        self.file.path()
     }
 
     /// What [`mount_over`] needs.

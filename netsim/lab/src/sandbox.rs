@@ -100,6 +100,7 @@ const SCRATCH: &str = "/dev/shm";
 ///
 /// Must be called first thing in `main`, while the process has one thread: the kernel refuses it otherwise.
 pub fn enter() -> Result<Sandbox, SandboxError> {
+    crate::confine::run_if_init();
     let (uid, gid) = (geteuid(), getegid());
     let mut flags = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS;
     if !uid.is_root() {

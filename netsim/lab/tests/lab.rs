@@ -6,6 +6,8 @@
 
 #[path = "lab/capture.rs"]
 mod capture;
+#[path = "lab/confinement.rs"]
+mod confinement;
 #[path = "lab/cross.rs"]
 mod cross;
 #[path = "lab/fate.rs"]
@@ -81,6 +83,16 @@ fn main() {
     suite.test(processes::a_hanging_program_is_ended_with_its_children);
     suite.test(processes::a_flood_does_not_block);
     suite.test(processes::a_missing_program_is_named);
+    suite.test(confinement::nothing_else_can_be_written);
+    suite.test(confinement::nothing_else_can_be_read);
+    suite.test(confinement::nobody_else_is_there);
+    suite.test(confinement::there_are_no_privileges);
+    suite.test(confinement::hogs_are_ended_with_a_reason);
+    suite.test(confinement::a_daemon_ends_with_its_program_and_counts);
+    suite.test(confinement::a_killed_program_counts);
+    suite.test(confinement::signals_and_statuses_pass);
+    suite.test(confinement::what_is_not_there_is_named);
+    suite.test(confinement::nothing_of_it_is_in_its_time);
     suite.test(fate::kill_at_any_moment_leaves_nothing_behind);
     let nft = suite.needs("NAT by nftables", netsim_lab::nftables_missing);
     suite.test_if(nft, interfaces::kernels_let_hosts_switch_and_not_move);

@@ -101,7 +101,8 @@ const LIARS: &[(&str, &str, &str)] = &[
     ("link", "ln -s {payload.path} {out}/{payload.name}", "\"payload.bin\" was not received"),
     ("pipe", "mkfifo {out}/{payload.name}", "\"payload.bin\" was not received"),
     ("directory", "mkdir {out}/{payload.name}", "\"payload.bin\" was not received"),
-    ("removed", "rm -r {out}", "cannot read what was received"),
+    // The directory itself stays.
+    ("removed", "rm -r {out}; true", "\"payload.bin\" was not received"),
 ];
 
 pub(crate) fn a_broken_subject_is_recorded_as_failed() {
@@ -138,6 +139,44 @@ fn failed(ended: &Ended, reason: &str) -> RunRecord {
     assert!(record.reason.as_ref().unwrap().contains(reason), "{reason}: {:?}", record.reason);
     assert!(record.samples.is_empty(), "{reason}: {:?}", record.samples);
     record
+}
+
+/// What it does, the limits in its file, and the reason that is recorded.
+const HOGS: &[(&str, &str, &str)] = &[
+    ("head -c 4G /dev/zero | tail", "memory = \"64MiB\"", "used more than 64 MiB of memory; the limit is `memory`"),
+    ("bomb() { bomb | bomb & }; bomb; sleep 1000", "processes = 60", "used more than 60 processes and threads; the"),
+    ("cat /dev/zero > {out}/hog", "space = \"4MiB\"", "used more than 4 MiB of space for files; the limit is `space`"),
+    ("cat /dev/zero > /tmp/hog", "space = \"4MiB\"", "used more than 4 MiB of space for files; the limit is `space`"),
+];
+
+pub(crate) fn a_hog_is_ended_with_its_reason() {
+    let ground = Ground::new();
+    let file = ground.file("small.toml", &scenario("small").replace("\"1s\"", "\"55s\""));
+    for (script, limit, reason) in HOGS {
+        let text = Scripts { name: "hog", fetcher: script, ..GOOD }.text() + &format!("[limits]\n{limit}\n");
+        let subject = ground.file("subject.toml", &text);
+        let ended = ground.longhaul(&["run", file, "--subject", subject, "--json", "--db", DB]);
+        let record = failed(&ended, &format!("the fetcher {reason}"));
+        assert_eq!(record.outcome, Outcome::SubjectFailed);
+        assert_eq!(ground.records().last(), Some(&record));
+    }
+}
+
+/// It leaves with status 77 if it finds nothing that it should not.
+pub(crate) fn a_subject_sees_nothing_of_the_users() {
+    let ground = Ground::new();
+    let file = ground.file("small.toml", &scenario("small"));
+    let home = std::env::var("HOME").unwrap_or_else(|_| "/root".to_owned());
+    let here = ground.path(".").display().to_string();
+    let look = format!(
+        "test -e '{here}/{DB}' && exit 1; test -e '{here}/small.toml' && exit 2; test -e '{home}/.profile' && exit 3; \
+         test -e '{home}/.cargo/credentials.toml' && exit 4; ls /dev/shm/staged/payload && exit 5; \
+         (: > /usr/x) 2>/dev/null && exit 6; test $(ls /proc | grep -c '^[0-9]') -lt 6 || exit 7; \
+         test $(id -u) = 0 && exit 8; touch {{home}}/x {{out}}/x /tmp/x || exit 9; exit 77"
+    );
+    let subject = ground.file("subject.toml", &Scripts { name: "looks", fetcher: &look, ..GOOD }.text());
+    let ended = ground.longhaul(&["run", file, "--subject", subject, "--json", "--db", DB]);
+    failed(&ended, "the fetcher exited with status 77");
 }
 
 pub(crate) fn a_flood_is_ended() {

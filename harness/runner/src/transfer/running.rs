@@ -1,12 +1,13 @@
 //! One process of a subject: started, waited for, listened to, ended.
 
+use super::confined::{Places, not_started, write_below};
 use super::listener::{Listener, flooded};
 use super::{Failure, STREAM_END, Setting, TICK, TransferError};
-use longhaul_record::{ExitState, Outcome, ProcessReport, Role, text};
+use longhaul_record::{ExitState, Outcome, ProcessReport, Role};
 use longhaul_scenarios::{Program, Ready, Stop, StopSignal, Values};
-use netsim_lab::{Ended, Host, How, NoLine, Process, Signal, Spec, Time};
+use netsim_lab::{Confinement, Ended, Host, How, NoLine, Process, Signal, Spec, Time};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// How long a program may take to get ready, if the scenario's time-out is not shorter: importing a large payload takes
@@ -17,6 +18,7 @@ const LINES_AT_ONCE: usize = 1024;
 
 /// A process of the subject.
 pub(super) struct Running<'a> {
+    setting: &'a Setting<'a>,
     pub(super) host: &'a Host,
     pub(super) process: Process,
     pub(super) ended: Option<Ended>,
@@ -37,10 +39,10 @@ pub(super) enum State {
     Done,
 }
 
-impl<'a> Setting<'a> {
+impl Setting<'_> {
     /// Prepares and starts a program on a host.
-    pub(super) fn start(
-        &self,
+    pub(super) fn start<'a>(
+        &'a self,
         program: &'a Program,
         role: Role,
         host: &str,
@@ -51,9 +53,9 @@ impl<'a> Setting<'a> {
             whose += &format!(" on {host}");
         }
         let host = self.lab.host(host).map_err(|error| Failure::subject(error.to_string()))?;
-        let home = self.home(host, &whose)?;
+        let places = self.places(host, &whose)?;
         let mut values = values.clone();
-        values.set("home", home.to_string_lossy());
+        values.set("home", places.home.to_string_lossy());
         values.set("self.address", address_of(host));
         let Some(command) = program.command_for(self.payload.is_tree(), self.relay_host().is_some()) else {
             return Err(Failure::subject(format!("{whose} has no `command_tree`: it cannot send many files")));
@@ -61,15 +63,18 @@ impl<'a> Setting<'a> {
         if let Some(lacking) = program.prepare.iter().flatten().chain(command).find_map(|word| values.lacking(word)) {
             return Err(Failure::setup(format!("{whose} needs {{{lacking}}}, which this scenario does not have")));
         }
-        self.write_files(&home, &values).map_err(|error| Failure::setup(format!("{whose}: {error}")))?;
+        self.write_files(&places.home, &values).map_err(|error| Failure::setup(format!("{whose}: {error}")))?;
+        let confinement = self.confinement(program, role, host, &places);
+        let spec = |command: &[String]| self.spec(command, &places, &values, confinement.clone());
         if let Some(prepare) = &program.prepare {
-            self.run_to_end(prepare, host, &home, &values).map_err(|failure| failure.of(&whose))?;
+            let command = self.prepared.locate(values.fill(prepare));
+            self.run_to_end(&spec(&command), host).map_err(|failure| failure.of(&whose))?;
         }
         let command = self.prepared.locate(values.fill(command));
-        let spec = self.spec(&command, &home, &values);
-        let process = host.spawn(&spec).map_err(|error| Failure::subject(text::chain(&error)))?;
+        let process = host.spawn(&spec(&command)).map_err(|error| not_started(&error))?;
         let listener = Listener::new(program, whose);
-        Ok(Running { host, process, ended: None, listener, silent: false, role, program, values, command })
+        let setting = self;
+        Ok(Running { setting, host, process, ended: None, listener, silent: false, role, program, values, command })
     }
 
     /// How many hosts have a role.
@@ -81,39 +86,26 @@ impl<'a> Setting<'a> {
         }
     }
 
-    fn spec(&self, command: &[String], home: &Path, values: &Values) -> Spec {
+    fn spec(&self, command: &[String], places: &Places, values: &Values, confinement: Confinement) -> Spec {
         Spec {
             command: command.iter().map(Into::into).collect(),
-            environment: self.prepared.environment(home, values),
-            directory: Some(home.to_path_buf()),
+            environment: self.prepared.environment(&places.home, values),
+            directory: Some(places.home.clone()),
+            confinement: Some(confinement),
         }
-    }
-
-    /// A directory of its own for what runs on a host; programs on one host share it.
-    fn home(&self, host: &Host, whose: &str) -> Result<PathBuf, Failure> {
-        let home = self.homes.join(host.name());
-        std::fs::create_dir_all(&home)
-            .map_err(|error| Failure::setup(format!("{whose}: cannot make {}: {error}", home.display())))?;
-        Ok(home)
     }
 
     fn write_files(&self, home: &Path, values: &Values) -> Result<(), String> {
         for (path, content) in &self.prepared.subject.files {
-            let path = home.join(path);
-            let write = || {
-                path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-                std::fs::write(&path, values.fill_text(content))
-            };
-            write().map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+            write_below(home, path, &values.fill_text(content))
+                .map_err(|error| format!("cannot write {}: {error}", home.join(path).display()))?;
         }
         Ok(())
     }
 
     /// Runs a command that has to end before something else starts.
-    fn run_to_end(&self, command: &[String], host: &Host, home: &Path, values: &Values) -> Result<(), Failure> {
-        let command = self.prepared.locate(values.fill(command));
-        let mut process =
-            host.spawn(&self.spec(&command, home, values)).map_err(|error| Failure::subject(text::chain(&error)))?;
+    fn run_to_end(&self, spec: &Spec, host: &Host) -> Result<(), Failure> {
+        let mut process = host.spawn(spec).map_err(|error| not_started(&error))?;
         process.stop_listening();
         let started = process.started();
         loop {
@@ -121,7 +113,7 @@ impl<'a> Setting<'a> {
                 let said = last_words(&process.stderr_tail(STREAM_END));
                 return match ended.how {
                     How::Code(0) => Ok(()),
-                    how => Err(Failure::subject(format!("its preparation {}{said}", how_words(how)))),
+                    _ => Err(Failure::subject(format!("its preparation {}{said}", self.how_ended(&ended)))),
                 };
             }
             let late = seconds_between(started, netsim_lab::now()) > READY_TIMEOUT.as_secs_f64();
@@ -200,9 +192,10 @@ impl Running<'_> {
         self.hear_out(start)?;
         match ended.how {
             How::Code(0) => Ok(State::Done),
-            how => {
+            _ => {
                 let said = self.listener.error().map_or_else(String::new, |said| format!(": {said}"));
-                Err(Failure::subject(format!("{} {}{said}", self.listener.whose(), how_words(how))))
+                let how = self.setting.how_ended(&ended);
+                Err(Failure::subject(format!("{} {how}{said}", self.listener.whose())))
             }
         }
     }
@@ -241,7 +234,7 @@ impl Running<'_> {
         }
         self.ended = self.ended.or_else(|| self.process.wait(Duration::ZERO));
         let ended = self.ended?;
-        Some(Failure::subject(format!("{whose} ended during the transfer: {}", how_words(ended.how))))
+        Some(Failure::subject(format!("{whose} ended during the transfer: {}", self.setting.how_ended(&ended))))
     }
 
     /// Asks the process to end, and reports it as ended by plan unless it had ended before.
@@ -316,13 +309,6 @@ fn exit_of(ended: Ended) -> ExitState {
     match ended.how {
         How::Code(code) => ExitState::Code(code),
         How::Signal(signal) => ExitState::Signal(signal),
-    }
-}
-
-fn how_words(how: How) -> String {
-    match how {
-        How::Code(code) => format!("exited with status {code}"),
-        How::Signal(signal) => format!("was ended by signal {signal}"),
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn victim_main() -> Option<i32> {
     let environment = [(MARK.into(), mark), ("PATH".into(), "/usr/bin:/bin".into())].into();
     // A child that leaves its process group, as daemons do.
     let command = ["setsid", "sleep", "1000"].map(Into::into).into();
-    let _process = lab.host("a").unwrap().spawn(&Spec { command, environment, directory: None }).unwrap();
+    let _process = lab.host("a").unwrap().spawn(&Spec { command, environment, ..Spec::default() }).unwrap();
     println!("running");
     loop {
         std::thread::park();

@@ -5,11 +5,11 @@ use netsim_fabric::LinkConfig;
 use netsim_lab::{How, Lab, Line, NoLine, Process, ProcessError, Signal, Spec};
 use std::time::Duration;
 
-const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
-fn spec(command: &[&str]) -> Spec {
+pub(crate) fn spec(command: &[&str]) -> Spec {
     let environment = [("PATH".into(), "/usr/sbin:/usr/bin:/sbin:/bin".into())].into();
-    Spec { command: command.iter().map(Into::into).collect(), environment, directory: None }
+    Spec { command: command.iter().map(Into::into).collect(), environment, ..Spec::default() }
 }
 
 fn shell(script: &str) -> (Lab, Process) {
@@ -18,7 +18,7 @@ fn shell(script: &str) -> (Lab, Process) {
     (lab, process)
 }
 
-fn text(line: Result<Line, NoLine>) -> Option<String> {
+pub(crate) fn text(line: Result<Line, NoLine>) -> Option<String> {
     match line.ok()? {
         Line::Text { text, .. } => Some(text),
         other => Some(format!("{other:?}")),
