@@ -12,7 +12,7 @@ use limits::LimitsFile;
 use longhaul_record::Role;
 pub use placeholder::Values;
 use program::ProgramFile;
-pub use program::{Program, Ready, Stop, StopSignal};
+pub use program::{Commands, Program, Ready, Stop, StopSignal};
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;

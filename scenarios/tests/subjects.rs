@@ -34,6 +34,8 @@ stop = { signal = "INT", grace = "10s" }
 prepare = ["tool", "import", "{payload.path}"]
 command = ["tool", "serve", "{payload.path}"]
 ready = { line = "^ticket" }
+[provider.relayed]
+command = ["tool", "serve", "--by", "{relay.address}"]
 [provider.capture]
 ticket = { regex = 'ticket (\S+)' }
 import_time = { json = "/import", unit = "ms" }
@@ -59,7 +61,7 @@ space = "20GiB"
 #[test]
 fn every_key_comes_to_something() {
     let subject = Subject::parse("tool.toml", GOOD).unwrap();
-    assert_eq!(subject.executables().collect::<Vec<_>>(), ["tool", "tool", "tool", "tool", "tool", "helper"]);
+    assert_eq!(subject.executables().collect::<Vec<_>>(), ["tool", "tool", "tool", "tool", "tool", "tool", "helper"]);
     assert_eq!(subject.fan_in, FanIn::All);
     let gib = |n: u64| Some(n << 30);
     let limits = Limits { memory_bytes: gib(8), processes: Some(100), files: Some(1000), space_bytes: gib(20) };
@@ -67,6 +69,13 @@ fn every_key_comes_to_something() {
     let relay = subject.relay.as_ref().unwrap();
     assert!(matches!(&relay.ready, Ready::File(path) if path == "{home}/ready"));
     assert_eq!((relay.stop.signal, relay.stop.grace), (StopSignal::Int, Duration::from_secs(10)));
+    let line = |program: &longhaul_scenarios::Program, tree, relayed| {
+        program.command_for(tree, relayed).map(|line| line.join(" "))
+    };
+    assert_eq!(line(&subject.provider, false, false).as_deref(), Some("tool serve {payload.path}"));
+    assert_eq!(line(&subject.provider, false, true).as_deref(), Some("tool serve --by {relay.address}"));
+    assert_eq!(line(&subject.provider, true, true), None);
+    assert_eq!(line(&subject.fetcher, false, true), line(&subject.fetcher, false, false));
     assert_eq!(subject.provider.texts().collect::<Vec<_>>(), ["ticket"]);
     let moments = |what: &What| match what {
         What::Moment { milestone, seconds_per_unit } => Some((*milestone, *seconds_per_unit)),

@@ -112,6 +112,18 @@ async fn headlines_fit_what_happened() {
     }
 }
 
+/// What each of many hosts got has no charts of its own, and no place in the headline.
+#[tokio::test]
+async fn a_scenario_of_several_fetchers_speaks_of_all() {
+    let mut run = sample::run(SHAPE);
+    let each = ["bob", "carol"].map(|host| Sample { metric: "goodput".into(), peer: Some(host.into()), value: 25e6 });
+    run.samples.extend(each);
+    let (name, html) = (run.scenario.clone(), scenario_of(&run.scenario.clone(), [run]).await);
+    let text = words(&html);
+    assert_eq!(text.matches(&format!("On {name}: reference ")).count(), 1, "{text}");
+    assert!(!text.contains("25.0 Mbit/s") && !text.contains("Goodput, bob"), "{text}");
+}
+
 #[tokio::test]
 async fn a_scenario_shows_every_metric_across_commits() {
     let history: Vec<RunRecord> = sample::history().into_iter().filter(|run| run.scenario == "dsl").collect();

@@ -43,6 +43,9 @@ pub(crate) enum Command {
     /// Turn files of other tools into files of ours
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Turn results into files for others
+    #[command(subcommand)]
+    Export(ExportCommand),
 }
 
 /// Where results are kept.
@@ -181,6 +184,22 @@ pub(crate) enum ImportCommand {
         #[arg(long)]
         name: Option<String>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExportCommand {
+    /// What every subject achieved in every scenario, as a page of Markdown
+    Comparison(ComparisonArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ComparisonArgs {
+    /// The runs of this commit (full hash) instead of the one measured last
+    #[arg(long, value_name = "HASH")]
+    pub(crate) commit: Option<String>,
+    /// The database
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
+    pub(crate) db: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

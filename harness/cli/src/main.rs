@@ -6,6 +6,7 @@
 mod args;
 mod calibrate;
 mod catalog;
+mod comparison;
 mod conformance;
 mod doctor;
 mod error;
@@ -25,7 +26,7 @@ mod stop;
 mod subject;
 mod table;
 
-use args::{Args, Command};
+use args::{Args, Command, ExportCommand};
 use clap::Parser;
 use error::CliError;
 use longhaul_record::{Exit, text};
@@ -59,6 +60,7 @@ fn dispatch(args: Args) -> Result<ExitCode, CliError> {
         Command::Scenario(command) => listing::scenario(&command).map(done),
         Command::Subject(command) => subject::command(&command).map(done),
         Command::Import(command) => import::command(&command).map(done),
+        Command::Export(ExportCommand::Comparison(args)) => comparison::command(&args).map(done),
         Command::Lab(command) => lab::command(&command),
     }
 }

@@ -109,6 +109,7 @@ const IN_A_LAB: &[Test] = &[
 const WITH_SUBJECTS: &[Test] = &[
     ("a_run_is_recorded_with_its_evidence", transfers::a_run_is_recorded_with_its_evidence),
     ("several_fetch_from_several", transfers::several_fetch_from_several),
+    ("a_direct_path_is_found_where_there_is_one", transfers::a_direct_path_is_found_where_there_is_one),
     ("a_dead_line_makes_a_transfer_wait", transfers::a_dead_line_makes_a_transfer_wait),
     ("repetitions_have_seeds_of_their_own", transfers::repetitions_have_seeds_of_their_own),
 ];

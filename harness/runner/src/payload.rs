@@ -67,13 +67,17 @@ impl Payload {
     /// Puts what `spec` asks for below `scratch`, which must be empty and has `room` bytes left, also for what `fetchers`
     /// receive.
     pub fn stage(spec: &Spec, fetchers: usize, room: u64, scratch: &Path) -> Result<Payload, PayloadError> {
-        if let Spec::Random { bytes } = spec {
-            fits(*bytes, fetchers + 1, room)?;
+        match spec {
+            Spec::Random { bytes } => fits(*bytes, fetchers + 1, room)?,
+            // A file takes a page at least.
+            Spec::Files { count, bytes_each } => fits(count * bytes_each.next_multiple_of(4096), fetchers + 1, room)?,
+            Spec::Tree { .. } => {}
         }
         let directory = scratch.join("payload");
         fs::create_dir_all(&directory).map_err(at(&directory))?;
         let (files, tree) = match spec {
             Spec::Random { bytes } => (stage_random(&directory.join(FILE_NAME), *bytes)?, false),
+            Spec::Files { count, bytes_each } => (stage_files(&directory, *count, *bytes_each)?, true),
             Spec::Tree { paths, limit_bytes } => (stage_tree(paths, *limit_bytes, &directory)?, true),
         };
         if tree {
@@ -173,6 +177,24 @@ fn stage_random(path: &Path, bytes: u64) -> Result<BTreeMap<String, Expected>, P
         left -= len as u64;
     }
     Ok([(FILE_NAME.to_owned(), Expected { hash: hasher.finalize(), bytes })].into())
+}
+
+/// In directories of a hundred, as programs that keep many files do.
+fn stage_files(directory: &Path, count: u64, bytes_each: u64) -> Result<BTreeMap<String, Expected>, PayloadError> {
+    let mut stream = blake3::Hasher::new().update(b"longhaul random files 1").finalize_xof();
+    let mut content = vec![0; usize::try_from(bytes_each).unwrap_or(usize::MAX)];
+    let mut files = BTreeMap::new();
+    for number in 0..count {
+        stream.fill(&mut content);
+        let name = format!("{:04}/{:02}", number / 100, number % 100);
+        let path = directory.join(&name);
+        if let (0, Some(parent)) = (number % 100, path.parent()) {
+            fs::create_dir_all(parent).map_err(at(parent))?;
+        }
+        fs::write(&path, &content).map_err(at(&path))?;
+        files.insert(name, Expected { hash: blake3::hash(&content), bytes: bytes_each });
+    }
+    Ok(files)
 }
 
 fn stage_tree(paths: &[String], limit: u64, into: &Path) -> Result<BTreeMap<String, Expected>, PayloadError> {
@@ -292,6 +314,17 @@ mod tests {
         assert!(matches!(refused, PayloadError::NoRoom { needs: 4000, room: 3999 }), "{refused:?}");
         assert_eq!(fs::read_dir(scratch.path().join("payload")).map_or(0, Iterator::count), 0);
         assert_eq!(Payload::stage(&spec, 3, 4000, scratch.path()).unwrap().bytes(), 1000);
+    }
+
+    #[test]
+    fn many_files_are_the_same_every_time_and_each_its_own() {
+        let spec = Spec::Files { count: 201, bytes_each: 10 };
+        let ((_one, first), (_two, second)) = (staged(&spec), staged(&spec));
+        assert_eq!(first.files, second.files);
+        assert_eq!((first.bytes(), first.file_count(), first.is_tree()), (2010, 201, true));
+        let different: BTreeSet<_> = first.files.values().map(|file| *file.hash.as_bytes()).collect();
+        assert_eq!(different.len(), 201);
+        assert!(first.directory.join("0002/00").is_file());
     }
 
     #[test]

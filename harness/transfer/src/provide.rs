@@ -19,6 +19,7 @@ use crate::gate::Gate;
 use crate::payload::{Payload, ReadError};
 use crate::quic;
 use crate::raw;
+use crate::rendezvous::Door;
 use crate::share::{Crowd, Member};
 use crate::verified::{EncodeError, Encoder, is_whole_groups};
 use longhaul_record::text;
@@ -109,11 +110,13 @@ impl ServeError {
 /// What a fetcher hears from a provider that is told to stop.
 const STOPPED: &[u8] = b"the provider was stopped";
 
-/// Serves until `stop` completes, then says goodbye to everybody. A gate, if there is one, lets one fetcher in.
+/// Serves until `stop` completes, then says goodbye to everybody. A gate, if there is one, lets one fetcher in; a
+/// door, if there is one, belongs to the endpoint.
 pub async fn serve(
     endpoint: Endpoint,
     service: Service,
     gate: Option<Arc<Gate>>,
+    door: Option<Door>,
     clock: Clock,
     stop: impl Future<Output = ()>,
 ) {
@@ -121,7 +124,7 @@ pub async fn serve(
     let (stopping, stopped) = watch::channel(());
     let (busy, mut idle) = mpsc::channel(1);
     let crowd = Crowd::default();
-    let shared = Shared { service: Arc::new(service), log: Arc::new(log), crowd, gate, stopped, _busy: busy };
+    let shared = Shared { service: Arc::new(service), log: Arc::new(log), crowd, gate, door, stopped, _busy: busy };
     let accept = async {
         while let Some(incoming) = endpoint.accept().await {
             tokio::spawn(connection(incoming, shared.clone()));
@@ -149,6 +152,7 @@ struct Shared {
     log: Arc<Log>,
     crowd: Crowd,
     gate: Option<Arc<Gate>>,
+    door: Option<Door>,
     /// Closes when the provider stops.
     stopped: watch::Receiver<()>,
     /// Dropped with the last task.
@@ -160,7 +164,12 @@ type Turn = OwnedMutexGuard<()>;
 
 async fn connection(incoming: Incoming, shared: Shared) {
     let remote = incoming.remote_address();
-    let connection = match incoming.await {
+    let accepted = match &shared.door {
+        Some(door) => door.accept(incoming),
+        None => incoming.accept(),
+    };
+    let accepted = async { accepted?.await };
+    let connection = match accepted.await {
         Ok(connection) => connection,
         Err(error) => {
             shared.gate.iter().for_each(|gate| gate.refused(&error));

@@ -35,8 +35,7 @@ impl Setting<'_> {
     /// the network.
     pub(super) fn confinement(&self, program: &Program, role: Role, host: &Host, places: &Places) -> Confinement {
         let names = |word: &String| word.contains("{payload.dir}") || word.contains("{payload.path}");
-        let commands = [Some(&program.command), program.command_tree.as_ref(), program.prepare.as_ref()];
-        let named = commands.into_iter().flatten().flatten().any(names);
+        let named = program.commands().any(|(_, command)| command.iter().any(names));
         let mut readable = self.prepared.readable();
         readable.push(self.payload.list().to_path_buf());
         if role == Role::Provider || named {
