@@ -120,7 +120,9 @@ mod tests {
     fn files_are_written_below_the_home_and_nowhere_else() {
         let directory = tempfile::tempdir().unwrap();
         let [home, outside] = ["home", "outside"].map(|name| directory.path().join(name));
-        [&home, &outside].map(|path| std::fs::create_dir(path).unwrap());
+        for path in [&home, &outside] {
+            std::fs::create_dir(path).unwrap();
+        }
         for content in ["one", "1"] {
             write_below(&home, "a/b/file", content).unwrap();
             assert_eq!(std::fs::read_to_string(home.join("a/b/file")).unwrap(), content);
