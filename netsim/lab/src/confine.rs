@@ -25,11 +25,26 @@ mod watch;
 pub(crate) use init::END;
 pub use init::run_if_init;
 pub(crate) use launch::{Launched, Order, init_command, launch, order, try_out};
-use std::path::PathBuf;
+use nix::errno::Errno;
+use nix::unistd::chown;
+use std::io;
+use std::path::{Path, PathBuf};
 pub(crate) use watch::Watch;
 
 /// The real-time priority of those who keep the limits: below all that measures or carries packets.
 const PRIORITY: i32 = 5;
+
+/// Who confined programs are when the machine's root starts them.
+const NOBODY: u32 = 65_534;
+
+/// Gives a directory to confined programs: those of root are someone else. Nothing changes for an ordinary user's.
+pub fn hand_over(directory: &Path) -> io::Result<()> {
+    match chown(directory, Some(NOBODY.into()), Some(NOBODY.into())) {
+        // Who is not root has nobody to give it to.
+        Err(Errno::EINVAL | Errno::EPERM) => Ok(()),
+        result => Ok(result?),
+    }
+}
 
 /// What a confined program may see, write and use. The system's programs, libraries and configuration are visible, nothing
 /// of them can be changed. It is an ordinary user there, without any privilege.
@@ -37,9 +52,9 @@ const PRIORITY: i32 = 5;
 pub struct Confinement {
     /// Directories and files beside the system's own that are visible at their own paths.
     pub readable: Vec<PathBuf>,
-    /// Directories that are visible at their own paths and can be written to. They must exist.
+    /// Directories that are visible at their own paths and can be written to. They must exist, and are handed over.
     pub writable: Vec<PathBuf>,
-    /// The directory that is its `/tmp`. It must exist. When its file system is full, the program is ended.
+    /// The directory that is its `/tmp`, likewise. When its file system is full, the program is ended.
     pub tmp: PathBuf,
     /// How much it may use.
     pub limits: Limits,

@@ -43,7 +43,7 @@ pub use calibrate::{CalibrateError, calibrate, calibrate_access};
 pub use capture::{Capture, CaptureError, Captured};
 pub use classify::{Patience, check_nat, classify};
 pub use clock::now;
-pub use confine::{Confinement, Exceeded, Limits, run_if_init};
+pub use confine::{Confinement, Exceeded, Limits, hand_over, run_if_init};
 pub use cross::{CrossError, CrossFlows, CrossTraffic, check_congestion};
 pub use device::{Attachment, DeviceError};
 pub use doctor::{Finding, State, doctor, nftables_missing};

@@ -174,7 +174,7 @@ impl Process {
         let (ended_to, ended) = channel();
         let (begun_to, begun) = channel();
         // One thread for the program's life: the kernel ends the program with the thread that started it.
-        std::thread::spawn(move || match start.launch() {
+        thread(move || match start.launch() {
             Ok((mut child, started, watch)) => {
                 let pid = Pid::from_raw(child.id().cast_signed());
                 let group = Arc::new(Group { leader: Mutex::new(Some(pid)), confined: watch.is_some() });
@@ -184,24 +184,24 @@ impl Process {
                 let _ = ended_to.send(group.until_end(pid, watch.as_deref()));
             }
             Err(error) => drop(begun_to.send(Err(error))),
-        });
-        let gone = |_| ProcessError::Start { program: "a thread".into(), source: io::ErrorKind::BrokenPipe.into() };
+        })?;
+        let gone = |_| no_thread(io::ErrorKind::BrokenPipe.into());
         let (started, group, streams, watch) = begun.recv().map_err(gone)??;
         let flooded = Arc::new(AtomicBool::new(false));
         let stderr = Arc::new(Mutex::new(Tail::default()));
         let (stderr_open, stderr_ends) = channel();
         // These threads end with the streams they read. They are not joined: a program that left the process group may
         // hold a stream open for longer.
+        let process = Process { started, group, watch, lines, flooded, ended, stderr, stderr_ends };
         if let (Some(out), Some(err)) = streams {
-            let tail = Arc::clone(&stderr);
-            let flood = Arc::clone(&flooded);
-            std::thread::spawn(move || output::read_lines(out, &line_to, &flood));
-            std::thread::spawn(move || {
+            let (tail, flood) = (Arc::clone(&process.stderr), Arc::clone(&process.flooded));
+            thread(move || output::read_lines(out, &line_to, &flood))?;
+            thread(move || {
                 output::read_tail(err, &tail);
                 drop(stderr_open);
-            });
+            })?;
         }
-        Ok(Process { started, group, watch, lines, flooded, ended, stderr, stderr_ends })
+        Ok(process)
     }
 
     /// When it was started.
@@ -268,6 +268,15 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.group.send(Signal::SIGKILL);
     }
+}
+
+/// A machine may have no room for another one.
+fn thread(work: impl FnOnce() + Send + 'static) -> Result<(), ProcessError> {
+    std::thread::Builder::new().spawn(work).map(drop).map_err(no_thread)
+}
+
+fn no_thread(source: io::Error) -> ProcessError {
+    ProcessError::Start { program: "a thread".into(), source }
 }
 
 /// A program that can be started at any moment.

@@ -149,7 +149,7 @@ impl Program {
     }
 
     /// Every command line it has, with its key.
-    pub(super) fn commands(&self) -> impl Iterator<Item = (&'static str, &Vec<String>)> {
+    pub fn commands(&self) -> impl Iterator<Item = (&'static str, &Vec<String>)> {
         let tree = self.command_tree.as_ref().map(|command| ("command_tree", command));
         let prepare = self.prepare.as_ref().map(|command| ("prepare", command));
         let relayed = self.relayed.iter().flat_map(|lines| {

@@ -6,6 +6,7 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -25,7 +26,11 @@ impl Hanging {
     fn start() -> Hanging {
         let ground = Ground::new();
         let mark = ground.path("mark").to_string_lossy().into_owned();
-        let fifo = ground.path("fifo");
+        // What it sees of this ground is where a program lies that it needs.
+        let tool = ground.path("shared/tool");
+        fs::create_dir(ground.path("shared")).unwrap();
+        File::options().write(true).create(true).truncate(true).mode(0o755).open(&tool).unwrap();
+        let fifo = ground.path("shared/fifo");
         nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).unwrap();
         // Both sleepers hold the pipe; the first has left the process group before the fetcher goes on.
         let fetcher = format!(
@@ -35,7 +40,8 @@ impl Hanging {
         );
         let hangs = Scripts { name: "hangs", fetcher: &fetcher, ..GOOD };
         let good = ground.file("good.toml", &GOOD.text());
-        let hangs = ground.file("hangs.toml", &hangs.text());
+        let needs = format!("schema = 1\nneeds = [{tool:?}]\n");
+        let hangs = ground.file("hangs.toml", &hangs.text().replacen("schema = 1\n", &needs, 1));
         let file = ground.file("small.toml", &scenario("small").replace("\"1s\"", "\"600s\""));
         ground.record_one();
         let arguments = ["run", file, "--subject", good, "--subject", hangs, "--json", "--db", DB];

@@ -3,13 +3,15 @@
 use super::{Failure, Setting, out_of};
 use longhaul_record::{Role, text};
 use longhaul_scenarios::{Limits as Written, Program};
-use netsim_lab::{Confinement, Ended, Exceeded, Host, How, Limits, ProcessError};
+use netsim_lab::{Confinement, Ended, Exceeded, Host, How, Limits, ProcessError, hand_over};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{Mode, mkdirat};
+use nix::unistd::fchown;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Where the programs of one host may write.
@@ -25,7 +27,9 @@ impl Setting<'_> {
     pub(super) fn places(&self, host: &Host, whose: &str) -> Result<Places, Failure> {
         let [home, tmp] = [self.homes, self.tmps].map(|all| all.join(host.name()));
         for directory in [&home, &tmp] {
+            // What is written here from now on is theirs.
             std::fs::create_dir_all(directory)
+                .and_then(|()| hand_over(directory))
                 .map_err(|error| Failure::setup(format!("{whose}: cannot make {}: {error}", directory.display())))?;
         }
         Ok(Places { home, tmp })
@@ -35,8 +39,7 @@ impl Setting<'_> {
     /// the network.
     pub(super) fn confinement(&self, program: &Program, role: Role, host: &Host, places: &Places) -> Confinement {
         let names = |word: &String| word.contains("{payload.dir}") || word.contains("{payload.path}");
-        let commands = [Some(&program.command), program.command_tree.as_ref(), program.prepare.as_ref()];
-        let named = commands.into_iter().flatten().flatten().any(names);
+        let named = program.commands().any(|(_, command)| command.iter().any(names));
         let mut readable = self.prepared.readable();
         readable.push(self.payload.list().to_path_buf());
         if role == Role::Provider || named {
@@ -100,6 +103,8 @@ pub(super) fn write_below(home: &Path, path: &str, content: &str) -> io::Result<
         let mode = if flags.contains(OFlag::O_CREAT) { Mode::from_bits_truncate(0o644) } else { Mode::empty() };
         openat2(at, name, OpenHow::new().flags(flags | OFlag::O_CLOEXEC).mode(mode).resolve(resolve))
     };
+    let owner = std::fs::metadata(home)?;
+    let own = |file: &OwnedFd| fchown(file, Some(owner.uid().into()), Some(owner.gid().into()));
     let directory = OFlag::O_DIRECTORY | OFlag::O_RDONLY;
     let mut at = openat2(AT_FDCWD, home, OpenHow::new().flags(directory | OFlag::O_CLOEXEC))?;
     let (parents, name) = path.rsplit_once('/').unwrap_or(("", path));
@@ -108,9 +113,12 @@ pub(super) fn write_below(home: &Path, path: &str, content: &str) -> io::Result<
             Ok(()) | Err(Errno::EEXIST) => at = open(&at, parent, directory)?,
             Err(errno) => return Err(errno.into()),
         }
+        own(&at)?;
     }
     let flags = OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_WRONLY | OFlag::O_NONBLOCK;
-    File::from(open(&at, name, flags)?).write_all(content.as_bytes())
+    let file = open(&at, name, flags)?;
+    own(&file)?;
+    File::from(file).write_all(content.as_bytes())
 }
 
 #[cfg(test)]

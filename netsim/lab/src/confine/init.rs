@@ -1,5 +1,6 @@
 //! Process 1 of a confined program's namespace.
 
+use super::NOBODY;
 use super::order::Order;
 use super::view::{self, Refused, USER, errno};
 use nix::errno::Errno;
@@ -11,7 +12,10 @@ use nix::sys::signal::{SigSet, Signal, kill, killpg};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, chdir, dup2_stdin, fork, setgroups, setpgid, setsid};
+use nix::unistd::{
+    ForkResult, Gid, Pid, Uid, chdir, dup2_stdin, fchown, fork, getegid, geteuid, setgroups, setpgid, setresgid,
+    setresuid, setsid,
+};
 use std::fs::File;
 use std::io::{self, IoSlice, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
@@ -162,11 +166,11 @@ fn set_host_name(order: &Order) {
     let _ = unsafe { libc::sethostname(name.as_ptr().cast(), name.len()) };
 }
 
-/// A user namespace in which it is an ordinary user, without privileges and without a way to get any.
+/// Stops being root of the machine, then a user namespace in which it is an ordinary user, without privileges and without a
+/// way to get any.
 fn become_ordinary_user(proc: &File) -> Result<(), Refused> {
-    // A user's own groups are left where the kernel lets go of them.
-    let _ = setgroups(&[]);
-    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    stop_being_root().map_err(Refused::at("becoming another user"))?;
+    let (uid, gid) = (geteuid(), getegid());
     unshare(CloneFlags::CLONE_NEWUSER).map_err(Refused::at("making a user namespace"))?;
     let maps = [
         ("self/setgroups", "deny".to_owned()),
@@ -179,6 +183,30 @@ fn become_ordinary_user(proc: &File) -> Result<(), Refused> {
     // No namespaces in it, in which it would be root again. Not all kernels have this.
     let _ = write_in(proc, "sys/user/max_user_namespaces", "0");
     drop_privileges().map_err(Refused::at("giving privileges up"))
+}
+
+/// Root owns files that nobody else may read, and the kernel does not count its processes. Where the machine's root is not
+/// here, in an ordinary user's namespace, that other user does not exist: who it is then is that user already.
+fn stop_being_root() -> nix::Result<()> {
+    // A user's own groups are left where the kernel lets go of them.
+    let _ = setgroups(&[]);
+    if !geteuid().is_root() {
+        return Ok(());
+    }
+    let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+    for stream in [io::stdout().as_fd(), io::stderr().as_fd()] {
+        // So that it may open `/dev/stderr`.
+        let _ = fchown(stream, Some(uid), Some(gid));
+    }
+    match setresgid(gid, gid, gid).and_then(|()| setresuid(uid, uid, uid)) {
+        Err(Errno::EINVAL) => Ok(()),
+        Err(errno) => Err(errno),
+        Ok(()) => {
+            // Both are lost with the identity.
+            prctl::set_dumpable(true)?;
+            prctl::set_pdeathsig(Signal::SIGKILL)
+        }
+    }
 }
 
 fn write_in(directory: &File, path: &str, text: &str) -> nix::Result<()> {
@@ -217,7 +245,7 @@ fn limit(order: &Order) -> nix::Result<()> {
         setrlimit(resource, value.min(most), value.min(most))
     };
     at_most(Resource::RLIMIT_NOFILE, order.files)?;
-    // Far enough above the limit for the watch to see that it was exceeded. The kernel does not count root's.
+    // Far enough above the limit for the watch to see that it was exceeded. Whatever the watch does, there are no more.
     at_most(Resource::RLIMIT_NPROC, order.processes.saturating_mul(2))?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     // The threads that carry packets go first.

@@ -2,8 +2,9 @@
 
 use super::init::{NAME, can_be_init, word};
 use super::order::Order as Asked;
-use super::{Confinement, Limits, Watch};
+use super::{Confinement, Limits, PRIORITY, Watch, hand_over};
 use crate::clock;
+use crate::engine::ask_for_realtime;
 use crate::lab::Host;
 use crate::process::{ProcessError, Spec};
 use netsim_fabric::Time;
@@ -71,6 +72,12 @@ pub(crate) fn init_command() -> Command {
 /// Starts the program. The calling thread is good for nothing else afterwards: its next children would be of the same
 /// namespace; and when it ends, so does `init`.
 pub(crate) fn launch(mut command: Command, order: &Order) -> Result<Launched, ProcessError> {
+    for directory in order.asked.writable.iter().chain([&order.asked.tmp]) {
+        hand_over(directory).map_err(|source| {
+            let what = format!("taking {}", directory.display());
+            ProcessError::Confine { what, source }
+        })?;
+    }
     let refused = |what: &str| {
         let what = what.to_owned();
         move |source: io::Error| ProcessError::Confine { what, source }
@@ -108,6 +115,9 @@ fn negotiate(mut control: &UnixStream, order: &Order) -> Result<(Time, File), Pr
         (word::REFUSED, _) => return Err(why_refused(control)),
         _ => return Err(talking(io::ErrorKind::UnexpectedEof.into())),
     };
+    // As in `init`: from now on this thread has to be faster than anything the program does. Not before, or `init` would
+    // have it from here.
+    ask_for_realtime(PRIORITY);
     let started = clock::now();
     control.write_all(&[word::GO]).map_err(talking)?;
     let mut word = [0];

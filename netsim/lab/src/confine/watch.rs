@@ -1,9 +1,8 @@
 //! How much a confined program uses, looked at from outside: it is charged for nothing.
 
 use super::init::{BY_SIGNAL, END, Report, word};
-use super::{Exceeded, Limits, PRIORITY};
+use super::{Exceeded, Limits};
 use crate::clock;
-use crate::engine::ask_for_realtime;
 use crate::process::{Ended, How};
 use netsim_fabric::Time;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -54,8 +53,6 @@ struct Use {
 impl Watch {
     /// Waits for the end of the program, and ends it by a signal to `init` when it uses too much.
     pub(crate) fn until_end(&self, signal: impl Fn(Signal)) -> End {
-        // As in `init`, and only now, or `init` would have it from here.
-        ask_for_realtime(PRIORITY);
         let mut exceeded = None;
         let mut patience = PATIENCE;
         loop {
