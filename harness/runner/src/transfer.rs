@@ -6,7 +6,7 @@ mod running;
 use crate::payload::Payload;
 use crate::program::Prepared;
 use longhaul_record::{CrossReport, Outcome, ProcessReport, Role};
-use longhaul_scenarios::{Amount, FanIn, Milestone, Scenario, Values};
+use longhaul_scenarios::{Amount, Delivers, FanIn, Milestone, Scenario, Values};
 use netsim_lab::{CrossError, Lab, LabError, Snapshot};
 use running::{Running, State, address_of, seconds_between};
 use std::collections::BTreeMap;
@@ -55,6 +55,8 @@ pub(crate) struct FetcherSeen {
     pub(crate) amounts: BTreeMap<Amount, f64>,
     /// Verified payload bytes by its own word: when, bytes.
     pub(crate) progress: Vec<(f64, u64)>,
+    /// Payload bytes that it got: the payload's, which is checked, or its own word where nothing is delivered.
+    pub(crate) bytes: u64,
 }
 
 /// Why a transfer is not a measurement.
@@ -158,7 +160,7 @@ pub(crate) fn transfer(setting: &Setting) -> Result<Seen, TransferError> {
     let snapshot = setting.lab.snapshot()?;
     let cross = cross.stop();
     let failure = failure.or_else(|| cast.fetchers.iter().find_map(|fetcher| fetcher.listener.missing()));
-    let fetchers = seen_of(&cast.fetchers);
+    let fetchers = setting.seen_of(&cast.fetchers);
     let providers = cast.ready.iter().filter(|running| running.role() == Role::Provider);
     let provider_amounts = providers.map(|provider| provider.listener.amounts.clone()).collect();
     setting.progress.step("stopping the programs");
@@ -169,32 +171,38 @@ pub(crate) fn transfer(setting: &Setting) -> Result<Seen, TransferError> {
     Ok(Seen { processes, fetchers, provider_amounts, snapshot, cross, failure })
 }
 
-/// What the fetchers said and did, on the first one's clock.
-fn seen_of(fetchers: &[Running]) -> Vec<FetcherSeen> {
-    let Some(start) = fetchers.first().map(|first| first.process.started()) else { return Vec::new() };
-    let of = |fetcher: &Running| {
-        let started_s = seconds_between(start, fetcher.process.started());
-        let listener = &fetcher.listener;
-        FetcherSeen {
-            host: fetcher.host.name().to_owned(),
-            started_s,
-            ended_s: fetcher.ended.map_or(0.0, |ended| seconds_between(start, ended.at)),
-            milestones: listener.milestones.iter().map(|(milestone, t)| (*milestone, started_s + t)).collect(),
-            amounts: listener.amounts.clone(),
-            progress: listener.progress.iter().map(|(t, bytes)| (started_s + t, *bytes)).collect(),
-        }
-    };
-    fetchers.iter().map(of).collect()
-}
-
 impl<'a> Setting<'a> {
+    /// What the fetchers said and did, on the first one's clock.
+    fn seen_of(&self, fetchers: &[Running]) -> Vec<FetcherSeen> {
+        let Some(start) = fetchers.first().map(|first| first.process.started()) else { return Vec::new() };
+        let of = |fetcher: &Running| {
+            let started_s = seconds_between(start, fetcher.process.started());
+            let listener = &fetcher.listener;
+            FetcherSeen {
+                host: fetcher.host.name().to_owned(),
+                started_s,
+                ended_s: fetcher.ended.map_or(0.0, |ended| seconds_between(start, ended.at)),
+                milestones: listener.milestones.iter().map(|(milestone, t)| (*milestone, started_s + t)).collect(),
+                amounts: listener.amounts.clone(),
+                progress: listener.progress.iter().map(|(t, bytes)| (started_s + t, *bytes)).collect(),
+                bytes: match self.prepared.subject.delivers {
+                    Delivers::Payload => self.payload.bytes(),
+                    Delivers::Nothing => listener.bytes(),
+                },
+            }
+        };
+        fetchers.iter().map(of).collect()
+    }
+
     /// Starts all that has to be there before a fetcher's clock starts, and waits for it. Returns what each fetcher's
     /// command line may refer to.
     fn set_up(&self, cast: &mut Cast<'a>) -> Result<Result<Vec<Values>, Failure>, TransferError> {
         let subject = &self.prepared.subject;
         let mut values = self.payload.values();
         let roles = &self.scenario.roles;
-        if let (Some(relay), Some(host)) = (&subject.relay, roles.relay.as_ref().or(roles.rendezvous.as_ref())) {
+        // A provider without anybody's help can only help itself.
+        let helper = roles.relay.as_ref().or(roles.rendezvous.as_ref()).or(roles.providers.first());
+        if let (Some(relay), Some(host)) = (&subject.relay, helper) {
             self.progress.step("starting the relay");
             let running = match self.start(relay, Role::Relay, host, &values) {
                 Ok(running) => running,

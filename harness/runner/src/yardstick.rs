@@ -157,7 +157,9 @@ pub fn yardsticks(
     let host = |name: &str| HostModel::new(name, None, Access::default());
     let topology = Topology { routers: Vec::new(), hosts: HOSTS.map(host).into(), ..Topology::default() };
     let lab = Lab::up(&plan(&topology)?, 1)?;
-    let setting = Setting { prepared, curl: programs.find("curl", None), payload, lab: &lab, scratch };
+    let curl = programs.find("curl", None);
+    let curl = curl.ok_or_else(|| PrepareError::Missing { program: "curl".into(), obtain: None });
+    let setting = Setting { prepared, curl, payload, lab: &lab, scratch };
     let mut servers = Vec::new();
     for case in Case::ALL {
         servers.push((case, setting.serve(case)?, Samples::default()));

@@ -55,7 +55,9 @@ impl<'a> Setting<'a> {
         let mut values = values.clone();
         values.set("home", home.to_string_lossy());
         values.set("self.address", address_of(host));
-        let Some(command) = program.command_for(self.payload.is_tree()) else {
+        // A relay does not know what it carries.
+        let tree = self.payload.is_tree() && role != Role::Relay;
+        let Some(command) = program.command_for(tree) else {
             return Err(Failure::subject(format!("{whose} has no `command_tree`: it cannot send many files")));
         };
         if let Some(lacking) = program.prepare.iter().flatten().chain(command).find_map(|word| values.lacking(word)) {
