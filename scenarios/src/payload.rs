@@ -13,6 +13,13 @@ pub enum Payload {
         /// Its size.
         bytes: u64,
     },
+    /// Many files of random bytes, the same in every run.
+    Files {
+        /// How many.
+        count: u64,
+        /// The size of each.
+        bytes_each: u64,
+    },
     /// A directory of this machine: the first of these that exists.
     Tree {
         /// Absolute paths, in order of preference.
@@ -24,12 +31,15 @@ pub enum Payload {
 
 /// Payloads are held in memory while they are sent and checked.
 const MAX_PAYLOAD_BYTES: u64 = 16 << 30;
+/// More would take longer to make and to check than to send.
+const MAX_FILES: u64 = 200_000;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PayloadFile {
     kind: PayloadKind,
     size: Option<Bytes>,
+    count: Option<u64>,
     paths: Option<Vec<String>>,
     limit: Option<Bytes>,
 }
@@ -38,27 +48,46 @@ pub(crate) struct PayloadFile {
 #[serde(rename_all = "kebab-case")]
 enum PayloadKind {
     Random,
+    Files,
     Tree,
 }
 
 impl PayloadFile {
     pub(crate) fn resolve(self, file: &str) -> Result<Payload, FileError> {
         let error = |key: &str, message: &str| Err(FileError::new(file, format!("payload.{key}"), message));
-        let payload = match (self.kind, self.size, self.paths, self.limit) {
-            (PayloadKind::Random, Some(size), None, None) => Payload::Random { bytes: size.0 },
-            (PayloadKind::Random, None, ..) => return error("size", "missing; write for example \"64MiB\""),
-            (PayloadKind::Random, ..) => return error("kind", "a random payload has `size` and nothing else"),
-            (PayloadKind::Tree, None, Some(paths), limit) => {
-                if paths.is_empty() || paths.iter().any(|path| !path.starts_with('/')) {
-                    return error("paths", "write at least one absolute path, for example [\"/usr/include\"]");
+        let unused = [("size", self.size.is_some()), ("count", self.count.is_some())];
+        let unused = unused.into_iter().chain([("paths", self.paths.is_some()), ("limit", self.limit.is_some())]);
+        let only =
+            |keys: &[&str]| unused.clone().find(|(key, there)| *there && !keys.contains(key)).map(|(key, _)| key);
+        let (payload, keys): (Payload, &[&str]) = match self.kind {
+            PayloadKind::Random => match self.size {
+                Some(size) => (Payload::Random { bytes: size.0 }, &["size"]),
+                None => return error("size", "missing; write for example \"64MiB\""),
+            },
+            PayloadKind::Files => match (self.count, self.size) {
+                (Some(count @ 1..=MAX_FILES), Some(size)) => {
+                    (Payload::Files { count, bytes_each: size.0 }, &["count", "size"])
                 }
-                Payload::Tree { paths, limit_bytes: limit.map_or(MAX_PAYLOAD_BYTES, |limit| limit.0) }
-            }
-            (PayloadKind::Tree, Some(_), ..) => return error("size", "a tree has `limit`, not `size`"),
-            (PayloadKind::Tree, _, None, _) => return error("paths", "missing; write for example [\"/usr/include\"]"),
+                (Some(_), Some(_)) => return error("count", "write 1 to 200000"),
+                (None, _) => return error("count", "missing; write for example 1000"),
+                (_, None) => return error("size", "missing: of each file; write for example \"1KiB\""),
+            },
+            PayloadKind::Tree => match self.paths {
+                Some(paths) if !paths.is_empty() && paths.iter().all(|path| path.starts_with('/')) => {
+                    let limit_bytes = self.limit.map_or(MAX_PAYLOAD_BYTES, |limit| limit.0);
+                    (Payload::Tree { paths, limit_bytes }, &["paths", "limit"])
+                }
+                Some(_) => return error("paths", "write at least one absolute path, for example [\"/usr/include\"]"),
+                None => return error("paths", "missing; write for example [\"/usr/include\"]"),
+            },
         };
+        if let Some(key) = only(keys) {
+            let message = format!("a payload of this kind has {}; remove it", keys.join(" and "));
+            return Err(FileError::new(file, format!("payload.{key}"), message));
+        }
         let bytes = match payload {
             Payload::Random { bytes } => bytes,
+            Payload::Files { count, bytes_each } => count.saturating_mul(bytes_each),
             Payload::Tree { limit_bytes, .. } => limit_bytes,
         };
         if bytes > MAX_PAYLOAD_BYTES {

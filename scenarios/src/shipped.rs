@@ -24,7 +24,9 @@ pub fn suite() -> &'static [(&'static str, &'static str)] {
         ("suite/wifi-to-mobile.toml", include_str!("../suite/wifi-to-mobile.toml")),
         ("suite/lte-train.toml", include_str!("../suite/lte-train.toml")),
         ("suite/satellite-leo.toml", include_str!("../suite/satellite-leo.toml")),
+        ("suite/small.toml", include_str!("../suite/small.toml")),
         ("suite/throughput.toml", include_str!("../suite/throughput.toml")),
+        ("suite/swarm.toml", include_str!("../suite/swarm.toml")),
         ("suite/nat.toml", include_str!("../suite/nat.toml")),
     ]
 }

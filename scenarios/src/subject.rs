@@ -9,7 +9,7 @@ pub use capture::{Amount, Capture, Milestone, Source, What};
 use longhaul_record::Role;
 pub use placeholder::Values;
 use program::ProgramFile;
-pub use program::{Program, Ready, Stop, StopSignal};
+pub use program::{Commands, Program, Ready, Stop, StopSignal};
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;

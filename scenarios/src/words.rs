@@ -129,6 +129,9 @@ impl Scenario {
     fn payload_words(&self) -> String {
         match &self.payload {
             Payload::Random { bytes } => format!("{} of random bytes", size_words(*bytes)),
+            Payload::Files { count, bytes_each } => {
+                format!("{count} files of {} random bytes each", size_words(*bytes_each))
+            }
             Payload::Tree { paths, limit_bytes } => {
                 format!("up to {} of small files ({})", size_words(*limit_bytes), paths.join(" or "))
             }

@@ -46,6 +46,8 @@ stop = { signal = "INT", grace = "10s" }
 prepare = ["tool", "import", "{payload.path}"]
 command = ["tool", "serve", "{payload.path}"]
 ready = { line = "^ticket" }
+[provider.relayed]
+command = ["tool", "serve", "--by", "{relay.address}"]
 [provider.capture]
 ticket = { regex = 'ticket (\S+)' }
 import_time = { json = "/import", unit = "ms" }
@@ -66,11 +68,18 @@ messages = { json = "/messages" }
 #[test]
 fn every_key_comes_to_something() {
     let subject = Subject::parse("tool.toml", GOOD).unwrap();
-    assert_eq!(subject.executables().collect::<Vec<_>>(), ["tool", "tool", "tool", "tool", "tool", "helper"]);
+    assert_eq!(subject.executables().collect::<Vec<_>>(), ["tool", "tool", "tool", "tool", "tool", "tool", "helper"]);
     assert_eq!(subject.fan_in, FanIn::All);
     let relay = subject.relay.as_ref().unwrap();
     assert!(matches!(&relay.ready, Ready::File(path) if path == "{home}/ready"));
     assert_eq!((relay.stop.signal, relay.stop.grace), (StopSignal::Int, Duration::from_secs(10)));
+    let line = |program: &longhaul_scenarios::Program, tree, relayed| {
+        program.command_for(tree, relayed).map(|line| line.join(" "))
+    };
+    assert_eq!(line(&subject.provider, false, false).as_deref(), Some("tool serve {payload.path}"));
+    assert_eq!(line(&subject.provider, false, true).as_deref(), Some("tool serve --by {relay.address}"));
+    assert_eq!(line(&subject.provider, true, true), None);
+    assert_eq!(line(&subject.fetcher, false, true), line(&subject.fetcher, false, false));
     assert_eq!(subject.provider.texts().collect::<Vec<_>>(), ["ticket"]);
     let moments = |what: &What| match what {
         What::Moment { milestone, seconds_per_unit } => Some((*milestone, *seconds_per_unit)),
@@ -172,4 +181,14 @@ fn sources_find_what_they_name() {
     for (source, line, expect) in rows {
         assert_eq!(source.find(line).as_deref(), expect, "{source:?} in {line}");
     }
+}
+
+/// What a user copies first has to work.
+#[test]
+fn the_readmes_subject_is_valid() {
+    let readme = include_str!("../../README.md");
+    let section = readme.split_once("## A subject\n").unwrap().1;
+    let example = section.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
+    let subject = Subject::parse("README.md", example).unwrap();
+    assert!(subject.relay.is_some() && subject.fetcher.captures.len() == 4, "{subject:?}");
 }

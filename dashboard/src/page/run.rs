@@ -5,8 +5,8 @@ use super::cross::cross;
 use crate::chart::{Ink, Lane, LaneKind, Trace, timeline};
 use crate::html::{commit, glue, outcome, plural, shell, subject, svg, time};
 use longhaul_record::{
-    ExitState, Fidelity, LinkReport, NatBehaviour, NatCheck, Outcome, PathCheck, ProcessReport, Role, RunRecord, Unit,
-    metric, text,
+    ExitState, Fidelity, LinkReport, METRICS, NatBehaviour, NatCheck, Outcome, PathCheck, ProcessReport, Role,
+    RunRecord, Sample, Unit, metric, text,
 };
 use maud::{Markup, html};
 
@@ -33,15 +33,22 @@ pub(crate) fn run(frame: &Frame, run: &RunRecord) -> Markup {
 /// What happened, in a sentence. A number only where it may be used.
 fn headline(run: &RunRecord) -> String {
     let size = text::bytes(run.payload_bytes as f64);
-    let host = |role| run.processes.iter().find(|process| process.role == role).map(|process| process.host.as_str());
-    let (fetcher, provider) = (host(Role::Fetcher).unwrap_or("the fetcher"), host(Role::Provider));
-    let from = provider.map(|provider| format!(" from {provider}")).unwrap_or_default();
+    let from = match hosts(run, Role::Provider).as_slice() {
+        [] => String::new(),
+        [provider] => format!(" from {provider}"),
+        several => format!(" from {} hosts", several.len()),
+    };
+    let (fetchers, size) = match hosts(run, Role::Fetcher).as_slice() {
+        [] => ("the fetcher".to_owned(), size),
+        [fetcher] => ((*fetcher).to_owned(), size),
+        several => (format!("{} hosts", several.len()), format!("{size} each")),
+    };
     let attempt = format!("{} on {}", run.subject, run.scenario);
     match run.outcome {
         Outcome::Ok => {
             let took = run.value("transfer_time", None).or(run.value("total_time", None));
             let took = took.map(|seconds| format!(" in {}", text::seconds(seconds))).unwrap_or_default();
-            format!("{fetcher} fetched {size}{from}{took}{}.", reached(run))
+            format!("{fetchers} fetched {size}{from}{took}{}.", reached(run))
         }
         Outcome::SubjectFailed => format!("{attempt} failed."),
         Outcome::TimedOut => format!("{attempt} did not finish in time."),
@@ -50,13 +57,20 @@ fn headline(run: &RunRecord) -> String {
     }
 }
 
-/// Goodput, and its share of the path's rate where the path has one and keeps it.
+/// The hosts of a role, each once: there may be several processes on one.
+fn hosts(run: &RunRecord, role: Role) -> Vec<&str> {
+    let hosts = run.processes.iter().filter(|process| process.role == role).map(|process| process.host.as_str());
+    let mut hosts: Vec<&str> = hosts.collect();
+    hosts.dedup();
+    hosts
+}
+
+/// Goodput, and its share of the path's rate where one fetcher's path has one and keeps it.
 fn reached(run: &RunRecord) -> String {
     let Some(goodput) = run.value("goodput", None) else { return String::new() };
-    let fetcher = run.processes.iter().find(|process| process.role == Role::Fetcher).map(|process| &process.host);
-    let rate =
-        run.calibration.paths.iter().filter(|path| Some(&path.to) == fetcher).find_map(|path| path.rate.as_ref());
     let text = Unit::BitsPerSecond.text(goodput);
+    let [fetcher] = hosts(run, Role::Fetcher)[..] else { return format!(": {text} in all") };
+    let rate = run.calibration.paths.iter().filter(|path| path.to == fetcher).find_map(|path| path.rate.as_ref());
     match rate.filter(|rate| rate.asked_bps > 0 && run.changes.is_empty()) {
         Some(rate) => {
             let share = (goodput / rate.asked_bps as f64 * 100.0).round();
@@ -288,18 +302,25 @@ fn fidelity(fidelity: &Fidelity) -> String {
 }
 
 fn samples(run: &RunRecord) -> Markup {
+    // As the metrics are, with what all hosts have together before what each has.
+    let mut samples: Vec<&Sample> = run.samples.iter().collect();
+    let place = |sample: &Sample| METRICS.iter().position(|metric| metric.id == sample.metric).unwrap_or(usize::MAX);
+    samples.sort_by_key(|sample| (place(sample), sample.peer.is_some()));
+    let first = |n: usize| n == 0 || samples[n - 1].metric != samples[n].metric;
     let rows = html! {
         div.table.narrow {
             table {
                 thead { tr { th { "Metric" } th { "Side" } th.n { "Value" } th.not-narrow { "What it is" } } }
                 tbody {
-                    @for sample in &run.samples {
+                    @for (n, sample) in samples.iter().enumerate() {
                         @let known = metric(&sample.metric);
                         tr {
                             td { (known.map_or(sample.metric.as_str(), |metric| metric.title)) }
-                            td { (sample.peer.as_deref().unwrap_or_default()) }
+                            td.nowrap { (sample.peer.as_deref().unwrap_or_default()) }
                             td.n { (known.map_or(Unit::Ratio, |metric| metric.unit).text(sample.value)) }
-                            td.not-narrow.quiet.small { (known.map_or("", |metric| metric.definition)) }
+                            td.not-narrow.quiet.small {
+                                @if first(n) { (known.map_or("", |metric| metric.definition)) }
+                            }
                         }
                     }
                 }

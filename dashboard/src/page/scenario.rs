@@ -3,7 +3,7 @@
 use super::{BASELINE, Frame};
 use crate::chart::{History, Ink, Line, Mark, Point, Size, history};
 use crate::html::{commit, commit_text, glue, listed, outcome, outcome_words, plural, subject, svg, time};
-use longhaul_record::{Direction, METRICS, Metric, Outcome, Unit, metric};
+use longhaul_record::{Direction, METRICS, Metric, Outcome, Role, Unit, metric};
 use longhaul_store::{Commit, CommitPoint, MetricSeries, RunSummary, SeriesSet};
 use maud::{Markup, html};
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,7 +62,7 @@ fn headline(page: &Scenario) -> String {
         .set
         .series
         .iter()
-        .filter(|series| series.metric == HEADLINE)
+        .filter(|series| series.metric == HEADLINE && series.peer.is_none())
         .filter_map(|series| series.points.last().filter(|point| point.commit == newest).map(|point| (series, point)))
         .map(|(series, point)| (series.subject.as_str(), point.median))
         .collect();
@@ -93,10 +93,17 @@ struct Chart<'a> {
     series: Vec<&'a MetricSeries>,
 }
 
+/// Whether a series is of all peers or a side. What single hosts got is on the pages of the runs: here it would be a chart
+/// for each of a hundred hosts.
+fn is_of_a_side(series: &MetricSeries) -> bool {
+    let sides = [Role::Provider, Role::Fetcher, Role::Relay].map(Role::as_str);
+    series.peer.as_deref().is_none_or(|peer| sides.contains(&peer))
+}
+
 /// One chart per metric and side: those that longhaul knows in its own order, then any others.
 fn charts(set: &SeriesSet) -> Vec<Chart<'_>> {
     let mut groups: BTreeMap<(usize, &str, Option<&str>), Vec<&MetricSeries>> = BTreeMap::new();
-    for series in &set.series {
+    for series in set.series.iter().filter(|series| is_of_a_side(series)) {
         let place = METRICS.iter().position(|metric| metric.id == series.metric).unwrap_or(METRICS.len());
         groups.entry((place, &series.metric, series.peer.as_deref())).or_default().push(series);
     }

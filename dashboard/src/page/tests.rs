@@ -1,7 +1,9 @@
 //! Every page from sample contexts: what it must say, what it must never say.
 
 use super::*;
-use longhaul_record::{Dependence, Hairpinned, NatBehaviour, NatCheck, NetworkChange, Outcome, RunRecord};
+use longhaul_record::{
+    Dependence, Hairpinned, NatBehaviour, NatCheck, NetworkChange, Outcome, ProcessReport, Role, RunRecord, Sample,
+};
 use longhaul_sqlite::SqliteStore;
 use longhaul_store::testing::sample::{self, Shape};
 use longhaul_store::{OverviewQuery, RunFilter, SeriesQuery, Store};
@@ -110,6 +112,18 @@ async fn headlines_fit_what_happened() {
     }
 }
 
+/// What each of many hosts got has no charts of its own, and no place in the headline.
+#[tokio::test]
+async fn a_scenario_of_several_fetchers_speaks_of_all() {
+    let mut run = sample::run(SHAPE);
+    let each = ["bob", "carol"].map(|host| Sample { metric: "goodput".into(), peer: Some(host.into()), value: 25e6 });
+    run.samples.extend(each);
+    let (name, html) = (run.scenario.clone(), scenario_of(&run.scenario.clone(), [run]).await);
+    let text = words(&html);
+    assert_eq!(text.matches(&format!("On {name}: reference ")).count(), 1, "{text}");
+    assert!(!text.contains("25.0 Mbit/s") && !text.contains("Goodput, bob"), "{text}");
+}
+
 #[tokio::test]
 async fn a_scenario_shows_every_metric_across_commits() {
     let history: Vec<RunRecord> = sample::history().into_iter().filter(|run| run.scenario == "dsl").collect();
@@ -164,12 +178,25 @@ fn a_run_tells_its_story() {
             "alice → bob 12 ms 12.0 ms 12.0 ms none none of 4,000 100 Mbit/s 99.9 Mbit/s",
             "at the 99th percentile",
             "It lost nothing of its own.",
-            "Payload bits divided by the transfer time.",
+            "Payload bits of all fetchers divided by the transfer time.",
             "bob.link ↓ 49,710 66.4 MiB 49,710 0 42 ms",
             "longhaul run home-nat --subject reference --seed ",
         ],
     );
     assert_eq!(html.matches("class=\"chart timeline\"").count(), 2);
+}
+
+#[test]
+fn a_run_of_several_speaks_of_all() {
+    let mut record = sample::run(Shape { network: 4, ..SHAPE });
+    let more = record.processes.iter().filter(|process| process.role == Role::Fetcher).cloned();
+    let more: Vec<ProcessReport> = more.map(|process| ProcessReport { host: "carol".into(), ..process }).collect();
+    record.processes.extend(more);
+    let each = ["bob", "carol"].map(|host| Sample { metric: "goodput".into(), peer: Some(host.into()), value: 25e6 });
+    record.samples.extend(each);
+    let html = run(&Frame::default(), &record).into_string();
+    says(&html, &["2 hosts fetched 64 MiB each from alice in ", " in all.", "Goodput bob 25.0 Mbit/s Goodput carol"]);
+    assert!(!words(&html).contains("of the line’s rate"), "{}", words(&html));
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub(crate) enum Command {
     /// List, show, check or write scenarios
     #[command(subcommand)]
     Scenario(ScenarioCommand),
-    /// List subjects: the programs that can be measured
+    /// List and check subjects: the programs that can be measured
     #[command(subcommand)]
     Subject(SubjectCommand),
     /// Use a simulated network by hand
@@ -43,6 +43,9 @@ pub(crate) enum Command {
     /// Turn files of other tools into files of ours
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Turn results into files for others
+    #[command(subcommand)]
+    Export(ExportCommand),
 }
 
 /// Where results are kept.
@@ -72,7 +75,8 @@ pub(crate) struct RunArgs {
 /// What `run` and `quickstart` share.
 #[derive(Debug, clap::Args)]
 pub(crate) struct MeasureArgs {
-    /// Name or file of a subject; may be given several times. Without it, all that are installed
+    /// Name or file of a subject; may be given several times. `all`: every shipped one that is installed. Without it, the
+    /// reference and curl
     #[arg(long = "subject", value_name = "NAME|FILE")]
     pub(crate) subjects: Vec<String>,
     /// Seed of every random decision of the networks; repetition N runs with seed + N
@@ -183,9 +187,33 @@ pub(crate) enum ImportCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum ExportCommand {
+    /// What every subject achieved in every scenario, as a page of Markdown
+    Comparison(ComparisonArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ComparisonArgs {
+    /// The runs of this commit (full hash) instead of the one measured last
+    #[arg(long, value_name = "HASH")]
+    pub(crate) commit: Option<String>,
+    /// The database
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
+    pub(crate) db: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum SubjectCommand {
     /// List subjects and whether they can run on this machine
     List {
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run a subject once over a tiny network, and explain what works and what does not
+    Check {
+        /// Name or file of a subject
+        subject: String,
         /// Print as JSON
         #[arg(long)]
         json: bool,

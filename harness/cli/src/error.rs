@@ -5,7 +5,7 @@ use longhaul_record::Exit;
 use longhaul_runner::{PrepareError, YardstickError};
 use longhaul_scenarios::FileError;
 use longhaul_sqlite::OpenError;
-use longhaul_store::InsertError;
+use longhaul_store::{InsertError, ReadError};
 use netsim_lab::{
     CalibrateError, CaptureError, CrossError, DoorError, KnockError, LabError, SandboxError, SelfCheckError,
 };
@@ -100,6 +100,9 @@ pub(crate) enum CliError {
     /// The database cannot be used.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// Results cannot be read.
+    #[error(transparent)]
+    Results(#[from] ReadError),
     /// A run could not be kept.
     #[error("run {id} of `{scenario}` could not be recorded; what was recorded before is kept")]
     Insert {
@@ -163,6 +166,7 @@ impl CliError {
             | CliError::Subject { .. }
             | CliError::NoSubject
             | CliError::Open(_)
+            | CliError::Results(_)
             | CliError::Insert { .. }
             | CliError::Bind(_)
             | CliError::Program { .. }

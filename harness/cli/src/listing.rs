@@ -1,13 +1,12 @@
-//! `longhaul scenario …` and `longhaul subject …`: what there is.
+//! `longhaul scenario …`: what there is.
 
-use crate::args::{ScenarioCommand, SubjectCommand};
+use crate::args::ScenarioCommand;
 use crate::catalog;
 use crate::error::CliError;
 use crate::new;
 use crate::output;
-use crate::run::programs;
 use crate::table;
-use longhaul_record::{Exit, text};
+use longhaul_record::Exit;
 use longhaul_scenarios::{Roles, Scenario};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -130,41 +129,4 @@ fn show_scenario(scenario: &Scenario, as_json: bool) -> Result<(), CliError> {
     let Scenario { name, summary, .. } = scenario;
     output::line(format!("{name}: {summary}\n\n{}\n\n{}", scenario.words(), scenario.resolved()))?;
     output::line(format!("hash {}", scenario.hash()))
-}
-
-/// `longhaul subject list|schema`.
-pub(crate) fn subject(command: &SubjectCommand) -> Result<Exit, CliError> {
-    let SubjectCommand::List { json: as_json } = command else {
-        output::line(longhaul_scenarios::subject_schema().trim_end())?;
-        return Ok(Exit::Pass);
-    };
-    let programs = programs();
-    let mut entries = Vec::new();
-    for subject in catalog::subjects()? {
-        let (ready, reason, version) = match programs.look_up(&subject) {
-            Ok(prepared) => (true, None, prepared.detail.version),
-            Err(_) if programs.would_build(&subject) => (true, Some("will be built when it is run".to_owned()), None),
-            Err(error) => (false, Some(text::chain(&error)), None),
-        };
-        entries.push((subject, ready, reason, version));
-    }
-    if *as_json {
-        let entry = entries.iter().map(|(subject, ready, reason, version)| {
-            json!({ "name": subject.name, "ready": ready, "reason": reason, "version": version })
-        });
-        output::json(&entry.collect())?;
-    } else {
-        let row = |(subject, ready, reason, version): &(
-            longhaul_scenarios::Subject,
-            bool,
-            Option<String>,
-            Option<String>,
-        )| {
-            let state = if *ready { "ready" } else { "not ready" };
-            let detail = reason.clone().or_else(|| version.clone()).unwrap_or_default();
-            vec![subject.name.clone(), state.to_owned(), detail, subject.summary.clone()]
-        };
-        output::line(table::plain(&["Subject", "State", "Version or reason", "What it is"], entries.iter().map(row)))?;
-    }
-    Ok(Exit::Pass)
 }

@@ -6,9 +6,11 @@
 mod args;
 mod calibrate;
 mod catalog;
+mod comparison;
 mod conformance;
 mod doctor;
 mod error;
+mod expectation;
 mod import;
 mod lab;
 mod listing;
@@ -21,9 +23,10 @@ mod scale;
 mod selfcheck;
 mod serve;
 mod stop;
+mod subject;
 mod table;
 
-use args::{Args, Command};
+use args::{Args, Command, ExportCommand};
 use clap::Parser;
 use error::CliError;
 use longhaul_record::{Exit, text};
@@ -54,8 +57,9 @@ fn dispatch(args: Args) -> Result<ExitCode, CliError> {
         Command::Doctor(args) => doctor::command(&args).map(done),
         Command::Serve(args) => serve::command(&args).map(done),
         Command::Scenario(command) => listing::scenario(&command).map(done),
-        Command::Subject(command) => listing::subject(&command).map(done),
+        Command::Subject(command) => subject::command(&command).map(done),
         Command::Import(command) => import::command(&command).map(done),
+        Command::Export(ExportCommand::Comparison(args)) => comparison::command(&args).map(done),
         Command::Lab(command) => lab::command(&command),
     }
 }

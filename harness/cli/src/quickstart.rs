@@ -26,7 +26,7 @@ pub(crate) fn quickstart(args: &QuickstartArgs) -> Result<Exit, CliError> {
         false => Some(runtime.block_on(longhaul_dashboard::bind(args.listen))?),
     };
     let records = run::measure(&args.measure, &scenarios, &asked, &sandbox, &runtime, &store, &stop)?;
-    run::report(&args.measure, &records)?;
+    let exit = run::report(&args.measure, &scenarios, &records)?;
     output::note(format!("recorded in {}", args.measure.db.display()));
     // Folds the write-ahead log into the file: from here on it is complete, however the serving ends.
     runtime.block_on(store.close());
@@ -34,5 +34,5 @@ pub(crate) fn quickstart(args: &QuickstartArgs) -> Result<Exit, CliError> {
         let store = runtime.block_on(SqliteStore::open_read_only(&args.measure.db))?;
         serve::until_stopped(&runtime, listener, store, &stop)?;
     }
-    Ok(run::exit_of(&records))
+    Ok(exit)
 }

@@ -3,6 +3,7 @@
 use crate::args::{MeasureArgs, RunArgs};
 use crate::catalog;
 use crate::error::CliError;
+use crate::expectation;
 use crate::output;
 use crate::progress::Bar;
 use crate::stop::Stop;
@@ -31,13 +32,32 @@ pub(crate) fn command(args: &RunArgs) -> Result<Exit, CliError> {
     let store = runtime.block_on(SqliteStore::open(&args.measure.db))?;
     let records = measure(&args.measure, &scenarios, &asked, &sandbox, &runtime, &store, &stop)?;
     runtime.block_on(store.close());
-    report(&args.measure, &records)?;
-    Ok(exit_of(&records))
+    report(&args.measure, &scenarios, &records)
 }
 
-/// The subjects that were asked for by name or file.
-pub(crate) fn asked(args: &MeasureArgs) -> Result<Vec<Subject>, CliError> {
-    args.subjects.iter().map(|name| catalog::subject(name)).collect()
+/// A subject that is to be run.
+pub(crate) struct Asked {
+    subject: Subject,
+    /// Whether it was asked for by its own name: then it must be there.
+    needed: bool,
+}
+
+/// The subjects that were asked for.
+pub(crate) fn asked(args: &MeasureArgs) -> Result<Vec<Asked>, CliError> {
+    /// What every machine has, and what everybody knows.
+    const USUAL: [&str; 2] = ["reference", "curl"];
+    let optional = |subject| Asked { subject, needed: false };
+    let mut asked: Vec<Asked> = Vec::new();
+    if args.subjects.is_empty() {
+        asked.extend(USUAL.into_iter().map(catalog::subject).collect::<Result<Vec<_>, _>>()?.into_iter().map(optional));
+    }
+    for name in &args.subjects {
+        match name.as_str() {
+            "all" => asked.extend(catalog::subjects()?.into_iter().map(optional)),
+            name => asked.push(Asked { subject: catalog::subject(name)?, needed: true }),
+        }
+    }
+    Ok(asked)
 }
 
 /// A runtime for the store and the dashboard.
@@ -58,23 +78,13 @@ fn here() -> Option<Repository> {
     repository(&std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")))
 }
 
-/// Prints the table, unless records were asked for.
-pub(crate) fn report(args: &MeasureArgs, records: &[RunRecord]) -> Result<(), CliError> {
-    if args.json {
-        return Ok(());
+/// Prints the table, unless records were asked for, and what was not as expected. Returns the command's exit code.
+pub(crate) fn report(args: &MeasureArgs, scenarios: &[Scenario], records: &[RunRecord]) -> Result<Exit, CliError> {
+    if !args.json {
+        output::line(table::results(records))?;
     }
-    output::line(table::results(records))
-}
-
-/// The exit code of several runs: the largest of theirs.
-pub(crate) fn exit_of(records: &[RunRecord]) -> Exit {
-    let exit = |record: &RunRecord| match record.outcome {
-        Outcome::Ok => Exit::Pass,
-        Outcome::Untrusted => Exit::Untrusted,
-        Outcome::SubjectFailed | Outcome::TimedOut => Exit::SubjectFailed,
-        Outcome::SetupFailed => Exit::Environment,
-    };
-    records.iter().map(exit).max().unwrap_or(Exit::Pass)
+    expectation::unmet(scenarios, records).into_iter().for_each(output::note);
+    Ok(expectation::exit(scenarios, records))
 }
 
 /// An untrusted run is tried again at once, up to this often: the machine may have been busy for a moment. Every
@@ -85,7 +95,7 @@ const ATTEMPTS: u32 = 3;
 pub(crate) fn measure(
     args: &MeasureArgs,
     scenarios: &[Scenario],
-    asked: &[Subject],
+    asked: &[Asked],
     sandbox: &Sandbox,
     runtime: &Runtime,
     store: &SqliteStore,
@@ -94,14 +104,15 @@ pub(crate) fn measure(
     let repository = here();
     let prepared = prepare(asked)?;
     let engines = args.engines.engines();
-    let context = Context { args, repository, machine: machine(VERSION, engines), engines, sandbox, stop };
+    let (seed, json, machine) = (args.seed, args.json, machine(VERSION, engines));
+    let context = Context { seed, json, repository, machine, engines, sandbox, stop };
     let repeats = |scenario: &Scenario| args.repeat.unwrap_or(scenario.repeat);
     let total = scenarios.iter().map(|scenario| repeats(scenario) as usize * prepared.len()).sum();
     let mut records = Vec::new();
     let mut recorded = 0;
     for scenario in scenarios {
         let staging = sandbox.scratch().join("staged");
-        let payload = Payload::stage(&scenario.payload, &staging);
+        let payload = stage(scenario, sandbox, &staging)?;
         for iteration in 0..repeats(scenario) {
             for subject in &prepared {
                 let number = records.len() + 1;
@@ -129,33 +140,52 @@ pub(crate) fn measure(
     Ok(records)
 }
 
+/// Runs a subject once, and keeps nothing. `None` if the user interrupted it.
+pub(crate) fn once(
+    scenario: &Scenario,
+    prepared: &Prepared,
+    sandbox: &Sandbox,
+    stop: &Stop,
+) -> Result<Option<RunRecord>, CliError> {
+    let engines = Engines::default();
+    let machine = machine(VERSION, engines);
+    let context = Context { seed: 1, json: false, repository: None, machine, engines, sandbox, stop };
+    let staging = sandbox.scratch().join("staged");
+    let payload = stage(scenario, sandbox, &staging)?;
+    let bar = Bar::new(1, 1, &scenario.name, &prepared.subject.name);
+    let record = context.run(scenario, prepared, &payload, 0, &bar);
+    bar.abandon();
+    remove(&staging)?;
+    Ok(record)
+}
+
+/// The inner error is the run's.
+fn stage(
+    scenario: &Scenario,
+    sandbox: &Sandbox,
+    staging: &Path,
+) -> Result<Result<Payload, longhaul_runner::PayloadError>, CliError> {
+    let room = sandbox.room().map_err(|source| CliError::Environment { what: "cannot read /proc/meminfo", source })?;
+    Ok(Payload::stage(&scenario.payload, scenario.roles.fetchers.len(), room, staging))
+}
+
 fn to_json(record: &RunRecord) -> Result<serde_json::Value, CliError> {
     serde_json::to_value(record)
         .map_err(|error| CliError::Environment { what: "cannot write a record as JSON", source: error.into() })
 }
 
-/// Builds and finds the subjects. One that was asked for must be there; of all others, those that are.
-fn prepare(asked: &[Subject]) -> Result<Vec<Prepared>, CliError> {
+/// Builds and finds the subjects. One that was asked for by name must be there; of all others, those that are.
+fn prepare(asked: &[Asked]) -> Result<Vec<Prepared>, CliError> {
     let programs = programs();
-    let announce = |subject: &Subject| {
+    let mut prepared = Vec::new();
+    for Asked { subject, needed } in asked {
         if programs.would_build(subject) {
             output::note(format!("building what subject `{}` needs …", subject.name));
         }
-    };
-    let mut prepared = Vec::new();
-    for subject in asked {
-        announce(subject);
-        let ready =
-            programs.prepare(subject).map_err(|source| CliError::Subject { subject: subject.name.clone(), source })?;
-        prepared.push(ready);
-    }
-    if asked.is_empty() {
-        for subject in catalog::subjects()? {
-            announce(&subject);
-            match programs.prepare(&subject) {
-                Ok(ready) => prepared.push(ready),
-                Err(error) => output::note(format!("skipped: subject `{}`: {}", subject.name, text::chain(&error))),
-            }
+        match programs.prepare(subject) {
+            Ok(ready) => prepared.push(ready),
+            Err(source) if *needed => return Err(CliError::Subject { subject: subject.name.clone(), source }),
+            Err(error) => output::note(format!("skipped: subject `{}`: {}", subject.name, text::chain(&error))),
         }
     }
     if prepared.is_empty() { Err(CliError::NoSubject) } else { Ok(prepared) }
@@ -163,7 +193,8 @@ fn prepare(asked: &[Subject]) -> Result<Vec<Prepared>, CliError> {
 
 /// What all runs of a command share.
 struct Context<'a> {
-    args: &'a MeasureArgs,
+    seed: u64,
+    json: bool,
     repository: Option<Repository>,
     machine: HostDetail,
     engines: Engines,
@@ -175,7 +206,7 @@ impl Context<'_> {
     /// Stores the record, and prints it if asked for, each whether or not the other works.
     fn keep(&self, record: &RunRecord, runtime: &Runtime, store: &SqliteStore) -> Result<(), CliError> {
         let inserted = runtime.block_on(store.insert_run(record));
-        let printed = if self.args.json { to_json(record).and_then(|json| output::json(&json)) } else { Ok(()) };
+        let printed = if self.json { to_json(record).and_then(|json| output::json(&json)) } else { Ok(()) };
         let inserted = inserted.map(drop).map_err(|source| CliError::Insert {
             id: record.id.clone(),
             scenario: record.scenario.clone(),
@@ -200,7 +231,7 @@ impl Context<'_> {
             repository: self.repository.as_ref(),
             machine: &self.machine,
             engines: self.engines,
-            seed: self.args.seed + u64::from(iteration),
+            seed: self.seed + u64::from(iteration),
             iteration,
             trigger: if std::env::var_os("CI").is_some() { Trigger::Ci } else { Trigger::Local },
             scratch: &scratch,

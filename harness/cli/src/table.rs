@@ -1,7 +1,9 @@
 //! Tables for the terminal.
 
+use crate::expectation::{Group, groups};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use longhaul_record::{CrossKind, CrossReport, Outcome, RunRecord, metric, text};
+use longhaul_stats::{Interval, Success, median};
 
 /// A table of texts.
 pub(crate) fn plain(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
@@ -32,19 +34,22 @@ const COLUMNS: [(&str, &str, Option<&str>); 6] = [
     ("Queue", "peak_queueing_delay", None),
 ];
 
-/// The results of a command, one run a row. A run that failed shows why, never a number.
+/// The results of a command, a scenario and subject a row: medians of the runs that went well, and how many did. What did
+/// not shows why, never a number.
 pub(crate) fn results(records: &[RunRecord]) -> String {
     let header: Vec<&str> =
         ["Scenario", "Subject"].into_iter().chain(COLUMNS.map(|(heading, ..)| heading)).chain(["Outcome"]).collect();
     let mut table = empty(&header);
-    for record in records {
-        let mut cells = vec![Cell::new(clean(&record.scenario)), Cell::new(clean(&record.subject))];
+    for group in groups(records) {
+        let first = group.records[0];
+        let mut cells = vec![Cell::new(clean(&first.scenario)), Cell::new(clean(&first.subject))];
         cells.extend(COLUMNS.map(|(_, id, peer)| {
-            let value = record.value(id, peer).filter(|_| record.outcome == Outcome::Ok);
-            let text = value.zip(metric(id)).map_or_else(|| "–".into(), |(value, metric)| metric.unit.text(value));
-            Cell::new(text).set_alignment(CellAlignment::Right)
+            let good = group.records.iter().filter(|record| record.outcome == Outcome::Ok);
+            let values: Vec<f64> = good.filter_map(|record| record.value(id, peer)).collect();
+            let text = median(&values).zip(metric(id)).map(|(value, metric)| metric.unit.text(value));
+            Cell::new(text.unwrap_or_else(|| "\u{2013}".into())).set_alignment(CellAlignment::Right)
         }));
-        cells.push(Cell::new(record.outcome.as_str()));
+        cells.push(Cell::new(outcome(&group)));
         table.add_row(cells);
     }
     let reasons = records.iter().filter_map(|record| {
@@ -52,6 +57,22 @@ pub(crate) fn results(records: &[RunRecord]) -> String {
         Some(format!("\n{} · {}: {}", clean(&record.scenario), clean(&record.subject), reason(record)))
     });
     table.to_string() + &reasons.collect::<String>() + &cross(records).unwrap_or_default()
+}
+
+/// A single run's outcome; of several, how many went well, and the interval that goes with so few.
+fn outcome(group: &Group) -> String {
+    let Success { ok, tried } = group.success;
+    let interval = group.success.interval().map_or_else(String::new, |Interval { low, high }| {
+        format!(" ({:.0}\u{2013}{:.0} %)", low * 100.0, high * 100.0)
+    });
+    let untold = match group.records.len() as u64 - tried {
+        0 => String::new(),
+        untold => format!(", {untold} not counted"),
+    };
+    match group.records.as_slice() {
+        [record] => record.outcome.as_str().to_owned(),
+        _ => format!("{ok} of {tried} ok{interval}{untold}"),
+    }
 }
 
 /// What the flows beside the transfers did, one a row.

@@ -93,6 +93,10 @@ const IN_A_LAB: &[Test] = &[
     ("other_traffic_is_recorded", cross::other_traffic_is_recorded),
     ("missing_traffic_makes_a_run_untrusted", cross::missing_traffic_makes_a_run_untrusted),
     ("a_flood_is_ended", subjects::a_flood_is_ended),
+    ("a_check_explains", subjects::a_check_explains),
+    ("an_expected_share_decides", subjects::an_expected_share_decides),
+    ("what_delivers_nothing_is_taken_at_its_word", subjects::what_delivers_nothing_is_taken_at_its_word),
+    ("a_relay_is_somewhere", subjects::a_relay_is_somewhere),
     ("a_daemon_does_not_outlive_its_run", subjects::a_daemon_does_not_outlive_its_run),
     ("a_program_that_is_not_installed_is_named", subjects::a_program_that_is_not_installed_is_named),
     ("an_unreachable_provider_is_not_trusted", subjects::an_unreachable_provider_is_not_trusted),
@@ -105,6 +109,7 @@ const IN_A_LAB: &[Test] = &[
 const WITH_SUBJECTS: &[Test] = &[
     ("a_run_is_recorded_with_its_evidence", transfers::a_run_is_recorded_with_its_evidence),
     ("several_fetch_from_several", transfers::several_fetch_from_several),
+    ("a_direct_path_is_found_where_there_is_one", transfers::a_direct_path_is_found_where_there_is_one),
     ("a_dead_line_makes_a_transfer_wait", transfers::a_dead_line_makes_a_transfer_wait),
     ("repetitions_have_seeds_of_their_own", transfers::repetitions_have_seeds_of_their_own),
 ];

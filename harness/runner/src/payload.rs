@@ -1,5 +1,6 @@
 //! What is sent: staged before the run, checked byte for byte after it.
 
+use longhaul_record::text;
 use longhaul_scenarios::{Payload as Spec, Values};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -33,6 +34,17 @@ pub enum PayloadError {
         /// Where it was looked for.
         paths: Vec<String>,
     },
+    /// Payloads lie in memory.
+    #[error(
+        "the payload and what is received of it take {} of memory, and {} are left; take a smaller size or fewer fetchers",
+        text::bytes(*needs as f64), text::bytes(*room as f64)
+    )]
+    NoRoom {
+        /// Bytes of the payload and all its copies.
+        needs: u64,
+        /// Bytes there are.
+        room: u64,
+    },
     /// The file system.
     #[error("cannot stage the payload: {}", path.display())]
     Io {
@@ -52,14 +64,26 @@ const CHUNK: usize = 1 << 20;
 const MAX_DEPTH: usize = 64;
 
 impl Payload {
-    /// Puts what `spec` asks for below `scratch`, which must be empty.
-    pub fn stage(spec: &Spec, scratch: &Path) -> Result<Payload, PayloadError> {
+    /// Puts what `spec` asks for below `scratch`, which must be empty and has `room` bytes left, also for what `fetchers`
+    /// receive.
+    pub fn stage(spec: &Spec, fetchers: usize, room: u64, scratch: &Path) -> Result<Payload, PayloadError> {
+        match spec {
+            Spec::Random { bytes } => fits(*bytes, fetchers + 1, room)?,
+            // A file takes a page at least.
+            Spec::Files { count, bytes_each } => fits(count * bytes_each.next_multiple_of(4096), fetchers + 1, room)?,
+            Spec::Tree { .. } => {}
+        }
         let directory = scratch.join("payload");
         fs::create_dir_all(&directory).map_err(at(&directory))?;
         let (files, tree) = match spec {
             Spec::Random { bytes } => (stage_random(&directory.join(FILE_NAME), *bytes)?, false),
+            Spec::Files { count, bytes_each } => (stage_files(&directory, *count, *bytes_each)?, true),
             Spec::Tree { paths, limit_bytes } => (stage_tree(paths, *limit_bytes, &directory)?, true),
         };
+        if tree {
+            let bytes = files.values().map(|file| file.bytes).sum();
+            fits(bytes, fetchers + 1, room)?;
+        }
         let list = scratch.join("payload.list");
         let names = files.keys().fold(String::new(), |text, name| text + name + "\n");
         fs::write(&list, names).map_err(at(&list))?;
@@ -118,6 +142,12 @@ impl Payload {
     }
 }
 
+/// Whether so many copies have room. Without it, a subject would be blamed for a full disk.
+fn fits(bytes: u64, copies: usize, room: u64) -> Result<(), PayloadError> {
+    let needs = bytes.saturating_mul(copies as u64);
+    if needs <= room { Ok(()) } else { Err(PayloadError::NoRoom { needs, room }) }
+}
+
 fn at(path: &Path) -> impl FnOnce(io::Error) -> PayloadError {
     let path = path.to_path_buf();
     move |source| PayloadError::Io { path, source }
@@ -138,6 +168,24 @@ fn stage_random(path: &Path, bytes: u64) -> Result<BTreeMap<String, Expected>, P
         left -= len as u64;
     }
     Ok([(FILE_NAME.to_owned(), Expected { hash: hasher.finalize(), bytes })].into())
+}
+
+/// In directories of a hundred, as programs that keep many files do.
+fn stage_files(directory: &Path, count: u64, bytes_each: u64) -> Result<BTreeMap<String, Expected>, PayloadError> {
+    let mut stream = blake3::Hasher::new().update(b"longhaul random files 1").finalize_xof();
+    let mut content = vec![0; usize::try_from(bytes_each).unwrap_or(usize::MAX)];
+    let mut files = BTreeMap::new();
+    for number in 0..count {
+        stream.fill(&mut content);
+        let name = format!("{:04}/{:02}", number / 100, number % 100);
+        let path = directory.join(&name);
+        if let (0, Some(parent)) = (number % 100, path.parent()) {
+            fs::create_dir_all(parent).map_err(at(parent))?;
+        }
+        fs::write(&path, &content).map_err(at(&path))?;
+        files.insert(name, Expected { hash: blake3::hash(&content), bytes: bytes_each });
+    }
+    Ok(files)
 }
 
 fn stage_tree(paths: &[String], limit: u64, into: &Path) -> Result<BTreeMap<String, Expected>, PayloadError> {
@@ -235,7 +283,7 @@ mod tests {
 
     fn staged(spec: &Spec) -> (tempfile::TempDir, Payload) {
         let scratch = tempfile::tempdir().unwrap();
-        let payload = Payload::stage(spec, scratch.path()).unwrap();
+        let payload = Payload::stage(spec, 1, u64::MAX, scratch.path()).unwrap();
         (scratch, payload)
     }
 
@@ -247,6 +295,27 @@ mod tests {
         assert_eq!((first.bytes(), first.file_count(), first.is_tree()), (3_000_001, 1, false));
         let (_none, empty) = staged(&Spec::Random { bytes: 0 });
         assert_eq!(empty.bytes(), 0);
+    }
+
+    #[test]
+    fn a_payload_has_room_or_is_refused_before_anything_is_written() {
+        let scratch = tempfile::tempdir().unwrap();
+        let spec = Spec::Random { bytes: 1000 };
+        let refused = Payload::stage(&spec, 3, 3999, scratch.path()).unwrap_err();
+        assert!(matches!(refused, PayloadError::NoRoom { needs: 4000, room: 3999 }), "{refused:?}");
+        assert_eq!(fs::read_dir(scratch.path().join("payload")).map_or(0, Iterator::count), 0);
+        assert_eq!(Payload::stage(&spec, 3, 4000, scratch.path()).unwrap().bytes(), 1000);
+    }
+
+    #[test]
+    fn many_files_are_the_same_every_time_and_each_its_own() {
+        let spec = Spec::Files { count: 201, bytes_each: 10 };
+        let ((_one, first), (_two, second)) = (staged(&spec), staged(&spec));
+        assert_eq!(first.files, second.files);
+        assert_eq!((first.bytes(), first.file_count(), first.is_tree()), (2010, 201, true));
+        let different: BTreeSet<_> = first.files.values().map(|file| *file.hash.as_bytes()).collect();
+        assert_eq!(different.len(), 201);
+        assert!(first.directory.join("0002/00").is_file());
     }
 
     #[test]
@@ -262,7 +331,8 @@ mod tests {
         let (_scratch, payload) = staged(&Spec::Tree { paths, limit_bytes: 100 });
         assert_eq!(payload.files.keys().collect::<Vec<_>>(), ["a/1", "b/2"]);
         assert_eq!(fs::read_to_string(&payload.list).unwrap(), "a/1\nb/2\n");
-        let nothing = Payload::stage(&Spec::Tree { paths: vec!["/dev/null".into()], limit_bytes: 1 }, source.path());
+        let spec = Spec::Tree { paths: vec!["/dev/null".into()], limit_bytes: 1 };
+        let nothing = Payload::stage(&spec, 1, u64::MAX, source.path());
         assert_eq!(nothing.unwrap_err().to_string(), "none of /dev/null is a directory with files on this machine");
     }
 

@@ -36,11 +36,11 @@ pub struct Prepared {
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// A program is not installed.
-    #[error("`{program}` is not installed{}", obtain.as_ref().map_or_else(String::new, |obtain| format!("; get it: {obtain}")))]
+    #[error("`{program}` is not installed{}", obtain.as_ref().map(|how| format!("; to get it: {how}")).unwrap_or_default())]
     Missing {
         /// Its name.
         program: String,
-        /// How to get it.
+        /// What the subject's file says about getting it.
         obtain: Option<String>,
     },
     /// The build could not be started.
@@ -133,9 +133,9 @@ impl Programs {
     fn find_all(&self, subject: &Subject, artifact: Option<PathBuf>) -> Result<Prepared, PrepareError> {
         let mut programs = BTreeMap::new();
         for program in subject.executables() {
-            let found = self.find(program, artifact.as_deref());
             let missing = || PrepareError::Missing { program: program.to_owned(), obtain: subject.obtain.clone() };
-            programs.insert(program.to_owned(), found.ok_or_else(missing)?);
+            let found = self.find(program, artifact.as_deref()).ok_or_else(missing)?;
+            programs.insert(program.to_owned(), found);
         }
         let directories = artifact.iter().filter_map(|a| a.parent()).chain(self.beside.as_deref());
         let path = std::env::join_paths(directories.chain(self.path.iter().map(PathBuf::as_path)));
@@ -148,6 +148,7 @@ impl Programs {
         Ok(prepared)
     }
 
+    /// Where a program is, if it is anywhere.
     pub(crate) fn find(&self, program: &str, artifact: Option<&Path>) -> Option<PathBuf> {
         let own = artifact.filter(|path| path.file_name().is_some_and(|name| name == program)).map(Path::to_path_buf);
         let candidates = own.into_iter().chain(self.beside.iter().chain(&self.path).map(|dir| dir.join(program)));
@@ -174,6 +175,11 @@ fn hash_of(path: &Path) -> io::Result<String> {
 }
 
 impl Prepared {
+    /// Where each of its programs is.
+    pub fn places(&self) -> Vec<String> {
+        self.programs.values().map(|path| path.display().to_string()).collect()
+    }
+
     /// The command line with its program's own path.
     pub(crate) fn locate(&self, mut command: Vec<String>) -> Vec<String> {
         if let Some(first) = command.first_mut()

@@ -142,12 +142,14 @@ pub(crate) fn out_of(out: &Path, fetcher: &str) -> PathBuf {
 /// Runs the transfer. The network starts from its first moment right before the fetchers do.
 pub(crate) fn transfer(setting: &Setting) -> Result<Seen, TransferError> {
     let mut cast = Cast::default();
+    // Whoever is there before the fetchers may have to stay reachable through a NAT, but not what calibrated it.
+    setting.lab.restart(setting.seed)?;
     let values = match setting.set_up(&mut cast)? {
         Ok(values) => values,
         Err(failure) => return setting.failed(cast, failure),
     };
     let cross = setting.lab.cross(&setting.scenario.cross)?;
-    setting.lab.play(setting.seed, &setting.scenario.timeline)?;
+    setting.lab.play_on(setting.seed, &setting.scenario.timeline)?;
     let cross = cross.start(netsim_lab::now())?;
     setting.progress.step("transferring");
     for (fetcher, values) in setting.scenario.roles.fetchers.iter().zip(&values) {
@@ -199,10 +201,7 @@ impl<'a> Setting<'a> {
     fn set_up(&self, cast: &mut Cast<'a>) -> Result<Result<Vec<Values>, Failure>, TransferError> {
         let subject = &self.prepared.subject;
         let mut values = self.payload.values();
-        let roles = &self.scenario.roles;
-        // A provider without anybody's help can only help itself.
-        let helper = roles.relay.as_ref().or(roles.rendezvous.as_ref()).or(roles.providers.first());
-        if let (Some(relay), Some(host)) = (&subject.relay, helper) {
+        if let (Some(relay), Some(host)) = (&subject.relay, self.relay_host()) {
             self.progress.step("starting the relay");
             let running = match self.start(relay, Role::Relay, host, &values) {
                 Ok(running) => running,
@@ -254,6 +253,16 @@ impl<'a> Setting<'a> {
             all.push(values);
         }
         Ok(Ok(all))
+    }
+
+    /// Where the subject's relay runs, if it has one and the scenario a place for it. A subject that has no other command
+    /// lines for want of a relay cannot do without: then it is where the first provider is.
+    fn relay_host(&self) -> Option<&'a String> {
+        let (subject, roles) = (&self.prepared.subject, &self.scenario.roles);
+        subject.relay.as_ref()?;
+        let optional = subject.provider.relayed.is_some() || subject.fetcher.relayed.is_some();
+        let own = if optional { None } else { roles.providers.first() };
+        roles.relay.as_ref().or(roles.rendezvous.as_ref()).or(own)
     }
 
     /// Waits until programs that were started can be used. They join the cast in any case, so that they are ended.

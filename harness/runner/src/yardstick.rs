@@ -153,13 +153,11 @@ pub fn yardsticks(
     rounds: u32,
 ) -> Result<Yardsticks, YardstickError> {
     let prepared = programs.prepare(reference)?;
-    let payload = Payload::stage(&PayloadSpec::Random { bytes }, scratch)?;
+    let payload = Payload::stage(&PayloadSpec::Random { bytes }, 1, u64::MAX, scratch)?;
     let host = |name: &str| HostModel::new(name, None, Access::default());
     let topology = Topology { routers: Vec::new(), hosts: HOSTS.map(host).into(), ..Topology::default() };
     let lab = Lab::up(&plan(&topology)?, 1)?;
-    let curl = programs.find("curl", None);
-    let curl = curl.ok_or_else(|| PrepareError::Missing { program: "curl".into(), obtain: None });
-    let setting = Setting { prepared, curl, payload, lab: &lab, scratch };
+    let setting = Setting { prepared, curl: programs.find("curl", None), payload, lab: &lab, scratch };
     let mut servers = Vec::new();
     for case in Case::ALL {
         servers.push((case, setting.serve(case)?, Samples::default()));
@@ -210,7 +208,7 @@ struct Server {
 
 struct Setting<'a> {
     prepared: Prepared,
-    curl: Result<PathBuf, PrepareError>,
+    curl: Option<PathBuf>,
     payload: Payload,
     lab: &'a Lab,
     scratch: &'a Path,
@@ -223,8 +221,8 @@ impl Setting<'_> {
 
     /// Starts the case's provider. The inner error says why the case cannot run on this machine.
     fn serve(&self, case: Case) -> Result<Result<Server, String>, YardstickError> {
-        if let (Case::Curl, Err(missing)) = (case, &self.curl) {
-            return Ok(Err(missing.to_string()));
+        if let (Case::Curl, None) = (case, &self.curl) {
+            return Ok(Err("`curl` is not installed".to_owned()));
         }
         let host = self.lab.host(HOSTS[1])?;
         let bytes = self.payload.bytes().to_string();

@@ -73,10 +73,11 @@ impl<W: Write> Emitter<W> {
         self.write(&Event::Connected { t })
     }
 
-    /// The path in use. There is only the direct one until relays exist.
-    pub fn path(&mut self, remote: std::net::SocketAddr) -> Result<(), EmitError> {
+    /// The path in use: a direct one to the provider, or one by way of a server.
+    pub fn path(&mut self, direct: bool, remote: std::net::SocketAddr) -> Result<(), EmitError> {
         let t = self.now();
-        self.write(&Event::Path { t, kind: "direct".into(), remote: remote.to_string() })
+        let kind = if direct { "direct" } else { "relay" };
+        self.write(&Event::Path { t, kind: kind.into(), remote: remote.to_string() })
     }
 
     /// The first byte of the payload's stream arrived.
@@ -106,10 +107,12 @@ impl<W: Write> Emitter<W> {
         self.write(&Event::Dropped { t, remote: remote.to_string(), reason })
     }
 
-    /// Everything is verified and written.
-    pub fn done(&mut self, bytes: u64) -> Result<(), EmitError> {
+    /// Everything is verified and written. `ways` are the payload bytes that came directly and by a relay, where there was
+    /// a choice.
+    pub fn done(&mut self, bytes: u64, ways: Option<[u64; 2]>) -> Result<(), EmitError> {
         let t = self.now();
-        self.write(&Event::Done { t, bytes })
+        let [direct_bytes, relayed_bytes] = ways.map_or([None; 2], |ways| ways.map(Some));
+        self.write(&Event::Done { t, bytes, direct_bytes, relayed_bytes })
     }
 
     /// The transfer failed.

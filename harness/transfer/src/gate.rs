@@ -1,6 +1,6 @@
 //! Lets one fetcher in, once.
 //!
-//! Who may come at all is for the handshake to say ([`quic::listen`](crate::quic::listen) with a client's key). Of those,
+//! Who may come at all is for the handshake to say ([`quic::listen`] with a client's key). Of those,
 //! the first connection that asks for the payload owns the gate; it may ask again, for parts. With its end the gate's use
 //! is over. Connections that never ask do not count: a receiver tries several addresses at once and keeps one.
 

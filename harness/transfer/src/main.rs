@@ -19,11 +19,11 @@ use longhaul_transfer::events::{EmitError, Emitter};
 use longhaul_transfer::fetch::{self, FetchError, Order, Source};
 use longhaul_transfer::gate::{End, Gate};
 use longhaul_transfer::http::{HttpError, HttpServer};
-use longhaul_transfer::keys::KeyError;
+use longhaul_transfer::keys::{Identity, KeyError};
 use longhaul_transfer::payload::{ImportError, Payload, Symlinks};
 use longhaul_transfer::provide::{self, Service};
 use longhaul_transfer::quic::{self, EndpointError, Tuning};
-use longhaul_transfer::rendezvous::{self, RendezvousError};
+use longhaul_transfer::rendezvous::{self, MeetError, Place, RendezvousError, Ways};
 use longhaul_transfer::ticket::{Kind, MAX_BLOB_BYTES, PeerKey, Ticket};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -68,7 +68,30 @@ struct ProvideArgs {
     #[arg(long, hide = true)]
     unchecked: bool,
     #[command(flatten)]
+    traverse: TraverseArgs,
+    #[command(flatten)]
     serve: ServeArgs,
+}
+
+/// How providers and fetchers behind NATs meet.
+#[derive(Debug, Args)]
+struct TraverseArgs {
+    /// Addresses of a rendezvous server, by which fetchers and this provider meet
+    #[arg(long, value_name = "ADDR:PORT[,…]", value_delimiter = ',')]
+    rendezvous: Vec<SocketAddr>,
+    /// Do not send by way of the rendezvous server; without a direct path there is no transfer
+    #[arg(long, requires = "rendezvous", conflicts_with = "no_direct")]
+    no_relay: bool,
+    /// Send by way of the rendezvous server only
+    #[arg(long, requires = "rendezvous")]
+    no_direct: bool,
+}
+
+impl TraverseArgs {
+    fn place(&self) -> Option<Place> {
+        let ways = Ways { direct: !self.no_direct, relay: !self.no_relay };
+        (!self.rendezvous.is_empty()).then(|| Place { servers: self.rendezvous.clone(), ways })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -103,6 +126,9 @@ struct RendezvousArgs {
     /// The UDP address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDR:PORT")]
     listen: SocketAddr,
+    /// Bytes to relay for each pair in a second, at most
+    #[arg(long, value_name = "BYTES", default_value_t = 12_500_000, value_parser = clap::value_parser!(u64).range(1..))]
+    relay_rate: u64,
     /// Also stop when standard input ends, so as not to outlive a parent
     #[arg(long)]
     until_stdin_closes: bool,
@@ -148,8 +174,10 @@ struct FetchArgs {
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
     /// A provider's address; without a port, its ticket's. Several providers of one payload can be named
-    #[arg(long, value_name = "ADDR[:PORT]", required = true)]
+    #[arg(long, value_name = "ADDR[:PORT]", required_unless_present = "rendezvous", conflicts_with = "rendezvous")]
     from: Vec<Remote>,
+    #[command(flatten)]
+    traverse: TraverseArgs,
     /// The ticket from the provider's `ready` event; one for each provider, in the same order
     #[arg(long, required = true)]
     ticket: Vec<Ticket>,
@@ -198,12 +226,22 @@ impl Remote {
 
 impl FetchArgs {
     fn sources(&self) -> Result<Vec<Source>, CommandError> {
+        if let Some(place) = self.traverse.place() {
+            let source = |ticket: &Ticket| Source {
+                addresses: Vec::new(),
+                place: Some(place.clone()),
+                ticket: *ticket,
+                identity: None,
+            };
+            return Ok(self.ticket.iter().take(fetch::MAX_PROVIDERS).map(source).collect());
+        }
         let (addresses, tickets) = (self.from.len(), self.ticket.len());
         if addresses != tickets || addresses > fetch::MAX_PROVIDERS {
             return Err(CommandError::Sources { addresses, tickets });
         }
         let source = |(from, ticket): (&Remote, &Ticket)| Source {
             addresses: vec![from.resolve(ticket)],
+            place: None,
             ticket: *ticket,
             identity: None,
         };
@@ -237,6 +275,8 @@ enum CommandError {
         fetch::MAX_PROVIDERS
     )]
     Sources { addresses: usize, tickets: usize },
+    #[error("cannot be met")]
+    Meet(#[from] MeetError),
     #[error("cannot make a secret")]
     Key(#[from] KeyError),
     #[error("this machine has no address that another device could reach; name one with --listen")]
@@ -284,26 +324,27 @@ fn run(command: Command, events: &mut Events) -> Result<(), CommandError> {
             let (kind, size, hash) = (payload.kind(), payload.outboard().size(), payload.outboard().hash());
             let service = Service::Blob { payload, check: !args.unchecked };
             let ticket = |key, port| Ticket { kind, size, hash, key, port };
-            runtime.block_on(serve(&args.serve, socket, service, ticket, Some(import), events))
+            let place = args.traverse.place();
+            runtime.block_on(serve(&args.serve, (socket, place), service, ticket, Some(import), events))
         }
         Command::RawProvide(args) => {
             let socket = quic::bind(args.serve.listen)?;
             let hash = blake3::Hash::from_bytes([0; 32]);
             let ticket = |key, port| Ticket { kind: Kind::Raw, size: args.bytes, hash, key, port };
-            runtime.block_on(serve(&args.serve, socket, Service::Raw, ticket, None, events))
+            runtime.block_on(serve(&args.serve, (socket, None), Service::Raw, ticket, None, events))
         }
         Command::BackupSend(args) => backup_send(&runtime, args, events),
         Command::BackupReceive(BackupReceiveArgs { ticket, out, resume, tuning }) => {
             let identity = Some(ticket.secret.receiver()?);
-            let source = Source { addresses: ticket.sockets(), ticket: ticket.ticket, identity };
+            let source = Source { addresses: ticket.sockets(), place: None, ticket: ticket.ticket, identity };
             let order = Order { sources: &[source], out: &out, resume, tuning: &tuning };
             runtime.block_on(or_interrupted(fetch::fetch(order, events)))
         }
         Command::Rendezvous(args) => runtime.block_on(async {
             let stop = stop_signal(args.until_stdin_closes)?;
             let (socket, clock) = (quic::bind(args.listen)?, events.clock());
-            let ready = |address: SocketAddr| events.ready(Some(address.to_string()), None);
-            Ok(rendezvous::serve(socket, clock, ready, stop).await??)
+            let ready = |address: SocketAddr| events.ready(Some(addresses_of(address)), None);
+            Ok(rendezvous::serve(socket, clock, args.relay_rate, ready, stop).await??)
         }),
         Command::Http(args) => runtime.block_on(async {
             let stop = stop_signal(args.until_stdin_closes)?;
@@ -359,9 +400,9 @@ fn backup_send(runtime: &Runtime, args: BackupSendArgs, events: &mut Events) -> 
             }
         };
         let service = Service::Blob { payload, check: true };
-        provide::serve(endpoint, service, Some(Arc::clone(&gate)), events.clock(), over).await;
+        provide::serve(endpoint, service, Some(Arc::clone(&gate)), None, events.clock(), over).await;
         match end {
-            Some(End::Served) => Ok(events.done(size)?),
+            Some(End::Served) => Ok(events.done(size, None)?),
             Some(End::Broken(source)) => Err(CommandError::Broken(source)),
             Some(End::Besieged) => Err(CommandError::Besieged),
             None => Err(CommandError::Interrupted),
@@ -386,18 +427,37 @@ fn import(path: &Path, symlinks: Symlinks, events: &mut Events) -> Result<(Paylo
 
 async fn serve(
     args: &ServeArgs,
-    socket: std::net::UdpSocket,
+    (socket, place): (std::net::UdpSocket, Option<Place>),
     service: Service,
     ticket: impl FnOnce(PeerKey, u16) -> Ticket,
     import: Option<Duration>,
     events: &mut Events,
 ) -> Result<(), CommandError> {
     let stop = stop_signal(args.until_stdin_closes)?;
-    let (endpoint, key) = quic::listen(socket, &args.tuning, None)?;
+    let clock = events.clock();
+    let (endpoint, key, door) = match place {
+        Some(place) => {
+            let identity = Identity::fresh()?;
+            let (endpoint, door) = rendezvous::listen(socket, &identity, &place, &args.tuning, clock).await??;
+            (endpoint, identity.public(), Some(door))
+        }
+        None => {
+            let (endpoint, key) = quic::listen(socket, &args.tuning, None)?;
+            (endpoint, key, None)
+        }
+    };
     let port = endpoint.local_addr().map_err(EndpointError::Socket)?.port();
     events.ready(Some(ticket(key, port).to_string()), import)?;
-    provide::serve(endpoint, service, None, events.clock(), stop).await;
+    provide::serve(endpoint, service, None, door, clock, stop).await;
     Ok(())
+}
+
+/// What `--rendezvous` takes: all addresses of this machine, where it listens on all of them.
+fn addresses_of(listening: SocketAddr) -> String {
+    let of_machine = if listening.ip().is_unspecified() { backup::local_addresses() } else { Vec::new() };
+    let reachable = of_machine.into_iter().filter(|ip| listening.is_ipv6() || ip.is_ipv4());
+    let all: Vec<String> = reachable.map(|ip| SocketAddr::from((ip, listening.port())).to_string()).collect();
+    if all.is_empty() { listening.to_string() } else { all.join(",") }
 }
 
 /// Drops the fetch on a signal, which removes what it has not finished.

@@ -19,7 +19,7 @@
 //! There is one way to write a tree down. Entries ascend by their path components, each directory is listed before
 //! what it holds, and nothing is listed twice. A reader refuses everything else, so that no manifest can lead a writer
 //! out of its directory, through a file or a link, or twice to one place. Which paths and targets are safe is said in
-//! [`paths`](crate::paths). Modes carry no set-user-ID, set-group-ID or sticky bit: what arrives gains no rights.
+//! [`paths`]. Modes carry no set-user-ID, set-group-ID or sticky bit: what arrives gains no rights.
 
 use std::cmp::Ordering;
 

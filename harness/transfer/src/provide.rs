@@ -6,7 +6,10 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use quinn::{Connection, ConnectionError, Endpoint, Incoming, RecvStream, SendStream, StoppedError, VarInt};
+use quinn::{
+    Connection, ConnectionError, Endpoint, Incoming, ReadError as StreamError, ReadToEndError, RecvStream, SendStream,
+    StoppedError, VarInt, WriteError,
+};
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, watch};
 
 use crate::clock::Clock;
@@ -16,6 +19,7 @@ use crate::gate::Gate;
 use crate::payload::{Payload, ReadError};
 use crate::quic;
 use crate::raw;
+use crate::rendezvous::Door;
 use crate::share::{Crowd, Member};
 use crate::verified::{EncodeError, Encoder, is_whole_groups};
 use longhaul_record::text;
@@ -48,10 +52,10 @@ pub enum Service {
 pub enum ServeError {
     /// The handshake failed.
     #[error("no connection")]
-    Handshake(#[source] quinn::ConnectionError),
+    Handshake(#[source] ConnectionError),
     /// The request did not arrive.
     #[error("the request did not arrive")]
-    Receive(#[from] quinn::ReadToEndError),
+    Receive(#[from] ReadToEndError),
     /// The request cannot be understood.
     #[error("the request cannot be understood")]
     Request(#[from] FrameError),
@@ -65,7 +69,7 @@ pub enum ServeError {
     },
     /// The fetcher went away.
     #[error("the fetcher went away")]
-    Send(#[from] quinn::WriteError),
+    Send(#[from] WriteError),
     /// The fetcher went away before it had confirmed everything.
     #[error("the fetcher went away")]
     Gone(#[source] StoppedError),
@@ -89,14 +93,30 @@ pub enum ServeError {
     Unreadable(#[source] ReadError),
 }
 
+impl ServeError {
+    /// Whether the fetcher only has enough: it has everything, perhaps from another provider.
+    fn is_no_fault(&self) -> bool {
+        let lost = match self {
+            ServeError::Send(WriteError::Stopped(_)) => return true,
+            ServeError::Send(WriteError::ConnectionLost(lost))
+            | ServeError::Gone(StoppedError::ConnectionLost(lost))
+            | ServeError::Receive(ReadToEndError::Read(StreamError::ConnectionLost(lost))) => lost,
+            _ => return false,
+        };
+        matches!(lost, ConnectionError::ApplicationClosed(close) if close.error_code == quic::CLOSE_DONE)
+    }
+}
+
 /// What a fetcher hears from a provider that is told to stop.
 const STOPPED: &[u8] = b"the provider was stopped";
 
-/// Serves until `stop` completes, then says goodbye to everybody. A gate, if there is one, lets one fetcher in.
+/// Serves until `stop` completes, then says goodbye to everybody. A gate, if there is one, lets one fetcher in; a
+/// door, if there is one, belongs to the endpoint.
 pub async fn serve(
     endpoint: Endpoint,
     service: Service,
     gate: Option<Arc<Gate>>,
+    door: Option<Door>,
     clock: Clock,
     stop: impl Future<Output = ()>,
 ) {
@@ -104,7 +124,7 @@ pub async fn serve(
     let (stopping, stopped) = watch::channel(());
     let (busy, mut idle) = mpsc::channel(1);
     let crowd = Crowd::default();
-    let shared = Shared { service: Arc::new(service), log: Arc::new(log), crowd, gate, stopped, _busy: busy };
+    let shared = Shared { service: Arc::new(service), log: Arc::new(log), crowd, gate, door, stopped, _busy: busy };
     let accept = async {
         while let Some(incoming) = endpoint.accept().await {
             tokio::spawn(connection(incoming, shared.clone()));
@@ -132,6 +152,7 @@ struct Shared {
     log: Arc<Log>,
     crowd: Crowd,
     gate: Option<Arc<Gate>>,
+    door: Option<Door>,
     /// Closes when the provider stops.
     stopped: watch::Receiver<()>,
     /// Dropped with the last task.
@@ -143,7 +164,12 @@ type Turn = OwnedMutexGuard<()>;
 
 async fn connection(incoming: Incoming, shared: Shared) {
     let remote = incoming.remote_address();
-    let connection = match incoming.await {
+    let accepted = match &shared.door {
+        Some(door) => door.accept(incoming),
+        None => incoming.accept(),
+    };
+    let accepted = async { accepted?.await };
+    let connection = match accepted.await {
         Ok(connection) => connection,
         Err(error) => {
             shared.gate.iter().for_each(|gate| gate.refused(&error));
@@ -176,7 +202,9 @@ async fn connection(incoming: Incoming, shared: Shared) {
         let (shared, connection, turns) = (shared.clone(), connection.clone(), Arc::clone(&turns));
         tokio::spawn(async move {
             let turn = turns.lock_owned().await;
-            if let Err(error) = request(&shared, &connection, turn, send, recv).await {
+            if let Err(error) = request(&shared, &connection, turn, send, recv).await
+                && !error.is_no_fault()
+            {
                 shared.log.failure(remote, &error);
             }
         });
@@ -202,12 +230,9 @@ async fn request(
         result = respond(shared, request, connection, turn, &mut send) => result,
         _ = stopped.changed() => Err(ServeError::Stopped),
     };
-    // A fetcher may have enough: another provider has sent the rest, or it has what it wanted of its last piece.
-    if let Err(ServeError::Send(quinn::WriteError::Stopped(_))) = result {
-        return Ok(());
-    }
     if let Err(error) = &result
         && !matches!(error, ServeError::Used)
+        && !error.is_no_fault()
     {
         explain(connection, &mut send, error).await;
     }
@@ -247,15 +272,7 @@ async fn respond(
     let _ = send.finish();
     drop(turn);
     // Until the fetcher has everything, the request is not over and can still be broken off.
-    match send.stopped().await {
-        Err(StoppedError::ConnectionLost(ConnectionError::ApplicationClosed(close)))
-            if close.error_code == quic::CLOSE_DONE =>
-        {
-            Ok(())
-        }
-        Err(error) => Err(ServeError::Gone(error)),
-        Ok(_) => Ok(()),
-    }
+    send.stopped().await.map(drop).map_err(ServeError::Gone)
 }
 
 /// Ends a stream early and says why. Both arrive for certain, which a close of the connection would not.
@@ -270,7 +287,7 @@ async fn explain(connection: &Connection, send: &mut SendStream, error: &ServeEr
     }
 }
 
-async fn answer(send: &mut SendStream, answer: Answer) -> Result<(), quinn::WriteError> {
+async fn answer(send: &mut SendStream, answer: Answer) -> Result<(), WriteError> {
     send.write_all(&[answer.to_byte()]).await
 }
 

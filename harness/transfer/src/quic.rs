@@ -9,13 +9,15 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
 use quinn::congestion::{BbrConfig, ControllerFactory, CubicConfig, NewRenoConfig};
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{
-    AsyncUdpSocket, Connection, Endpoint, EndpointConfig, Runtime, SendStream, TransportConfig, VarInt, WriteError,
+    AsyncUdpSocket, Connection, Endpoint, EndpointConfig, MtuDiscoveryConfig, Runtime, SendStream, TransportConfig,
+    VarInt, WriteError,
 };
 use rustls::client::AlwaysResolvesClientRawPublicKeys;
 use rustls::server::AlwaysResolvesServerRawPublicKeys;
@@ -24,6 +26,7 @@ use rustls::version::TLS13;
 use crate::coalesce::Coalescing;
 use crate::frame::ALPN;
 use crate::keys::{Identity, KeyError, PinnedKey, cryptography};
+use crate::rendezvous::{MeetError, Restarting};
 use crate::share::Member;
 use crate::ticket::PeerKey;
 
@@ -36,6 +39,10 @@ const RECEIVE_BUFFER_BYTES: usize = 1 << 20;
 
 /// Bytes a sender keeps ready beyond what is in flight: 8 ms of 1 Gbit/s.
 const AHEAD_BYTES: u64 = 1 << 20;
+
+/// The longest datagram where a relay's header may come before it: 1500 bytes less those of IPv6 and UDP (48), and of the
+/// relay (17).
+const TRAVERSING_MTU_BYTES: u16 = 1435;
 
 /// The name sent in the handshake. The key decides, so any valid name serves.
 const SERVER_NAME: &str = "longhaul";
@@ -108,6 +115,9 @@ pub enum ConnectError {
     /// This side's endpoint.
     #[error("cannot set up this end of the connection")]
     Endpoint(#[from] EndpointError),
+    /// The provider was not introduced.
+    #[error("did not meet the provider")]
+    Meet(#[from] MeetError),
     /// The address cannot be connected to.
     #[error("cannot connect to {remote}")]
     Start {
@@ -140,7 +150,16 @@ pub fn listen(
     client: Option<PeerKey>,
 ) -> Result<(Endpoint, PeerKey), EndpointError> {
     let identity = Identity::fresh()?;
-    let public = identity.public();
+    let server = server_config(&identity, client, tuning)?;
+    Ok((endpoint(self::socket(socket, tuning)?, Some(server), true)?, identity.public()))
+}
+
+/// What a provider with this key tells fetchers in the handshake, or the one that owns `client`.
+pub(crate) fn server_config(
+    identity: &Identity,
+    client: Option<PeerKey>,
+    tuning: &Tuning,
+) -> Result<quinn::ServerConfig, EndpointError> {
     let builder =
         rustls::ServerConfig::builder_with_provider(Arc::new(cryptography())).with_protocol_versions(&[&TLS13])?;
     let builder = match client {
@@ -153,7 +172,7 @@ pub fn listen(
     tls.send_tls13_tickets = 0;
     let mut server = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
     server.transport_config(Arc::new(transport(tuning, WINDOW_BYTES)));
-    Ok((endpoint(socket, Some(server), tuning)?, public))
+    Ok(server)
 }
 
 /// Connects to the provider that owns `key`, as the owner of `identity` if one is given. The provider may send at most
@@ -169,12 +188,21 @@ pub async fn connect(
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    let endpoint = endpoint(bind(local)?, None, tuning)?;
-    let connecting = endpoint
-        .connect_with(client_config(key, identity, tuning, window)?, remote, SERVER_NAME)
-        .map_err(|source| ConnectError::Start { remote, source })?;
-    let connection = connecting.await.map_err(|source| ConnectError::Handshake { remote, source })?;
+    let endpoint = endpoint(socket(bind(local)?, tuning)?, None, true)?;
+    let config = client_config(key, identity, tuning, window)?;
+    let connection = connect_on(&endpoint, config, remote).await?;
     Ok((endpoint, connection))
+}
+
+/// Connects from an endpoint that is there.
+pub(crate) async fn connect_on(
+    endpoint: &Endpoint,
+    config: quinn::ClientConfig,
+    remote: SocketAddr,
+) -> Result<Connection, ConnectError> {
+    let connecting =
+        endpoint.connect_with(config, remote, SERVER_NAME).map_err(|source| ConnectError::Start { remote, source })?;
+    connecting.await.map_err(|source| ConnectError::Handshake { remote, source })
 }
 
 /// Writes a piece of a long stream.
@@ -214,7 +242,7 @@ pub async fn close(connection: &Connection, code: VarInt) {
     }
 }
 
-fn client_config(
+pub(crate) fn client_config(
     key: PeerKey,
     identity: Option<&Identity>,
     tuning: &Tuning,
@@ -235,22 +263,41 @@ fn client_config(
     tls.resumption = rustls::client::Resumption::disabled();
     let mut client = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
     let mut transport = transport(tuning, window);
-    // The fetcher asks for signs of life, so that only a dead peer runs into the idle timeout and not a slow disk.
-    transport.keep_alive_interval(Some(Duration::from_millis(tuning.idle_timeout_ms / 3)));
+    keep_alive(&mut transport, tuning);
     client.transport_config(Arc::new(transport));
     Ok(client)
 }
 
-fn transport(tuning: &Tuning, window: u32) -> TransportConfig {
-    let mut transport = TransportConfig::default();
-    let congestion: Arc<dyn ControllerFactory + Send + Sync> = match tuning.congestion {
+/// The fetcher asks for signs of life, so that only a dead peer runs into the idle timeout and not a slow disk.
+pub(crate) fn keep_alive(transport: &mut TransportConfig, tuning: &Tuning) {
+    transport.keep_alive_interval(Some(Duration::from_millis(tuning.idle_timeout_ms / 3)));
+}
+
+/// Settings of a connection whose packets may take [another way](crate::rendezvous) at any time, which `changes` counts.
+pub(crate) fn traversing(tuning: &Tuning, window: u32, changes: Option<Arc<AtomicU64>>) -> TransportConfig {
+    let mut transport = transport(tuning, window);
+    if let Some(changes) = changes {
+        transport.congestion_controller_factory(Arc::new(Restarting::new(controllers(tuning), changes)));
+    }
+    let mut discovery = MtuDiscoveryConfig::default();
+    discovery.upper_bound(TRAVERSING_MTU_BYTES);
+    transport.mtu_discovery_config(Some(discovery));
+    transport
+}
+
+fn controllers(tuning: &Tuning) -> Arc<dyn ControllerFactory + Send + Sync> {
+    match tuning.congestion {
         Congestion::Cubic => Arc::new(CubicConfig::default()),
         Congestion::Bbr => Arc::new(BbrConfig::default()),
         Congestion::NewReno => Arc::new(NewRenoConfig::default()),
-    };
+    }
+}
+
+fn transport(tuning: &Tuning, window: u32) -> TransportConfig {
+    let mut transport = TransportConfig::default();
     let idle_ms = u32::try_from(tuning.idle_timeout_ms).unwrap_or(u32::MAX);
     transport
-        .congestion_controller_factory(congestion)
+        .congestion_controller_factory(controllers(tuning))
         .initial_rtt(Duration::from_millis(tuning.initial_rtt_ms))
         .max_idle_timeout(Some(VarInt::from_u32(idle_ms).into()))
         .stream_receive_window(VarInt::from_u32(window))
@@ -262,17 +309,23 @@ fn transport(tuning: &Tuning, window: u32) -> TransportConfig {
     transport
 }
 
-fn endpoint(
-    socket: UdpSocket,
-    server: Option<quinn::ServerConfig>,
-    tuning: &Tuning,
-) -> Result<Endpoint, EndpointError> {
+/// A bound socket as quinn wants it.
+pub(crate) fn socket(socket: UdpSocket, tuning: &Tuning) -> Result<Arc<dyn AsyncUdpSocket>, EndpointError> {
     enlarge_receive_buffer(&socket).map_err(EndpointError::Socket)?;
+    let socket = quinn::TokioRuntime.wrap_udp_socket(socket).map_err(EndpointError::Socket)?;
+    Ok(if tuning.stock_socket { socket } else { Coalescing::wrap(socket) })
+}
+
+/// `alone`: nothing but QUIC uses the socket. Otherwise packets must be told apart by their second bit (RFC 9287).
+pub(crate) fn endpoint(
+    socket: Arc<dyn AsyncUdpSocket>,
+    server: Option<quinn::ServerConfig>,
+    alone: bool,
+) -> Result<Endpoint, EndpointError> {
+    let mut config = EndpointConfig::default();
+    config.grease_quic_bit(alone);
     let runtime = Arc::new(quinn::TokioRuntime);
-    let socket = runtime.wrap_udp_socket(socket).map_err(EndpointError::Socket)?;
-    let socket: Arc<dyn AsyncUdpSocket> = if tuning.stock_socket { socket } else { Coalescing::wrap(socket) };
-    Endpoint::new_with_abstract_socket(EndpointConfig::default(), server, socket, runtime)
-        .map_err(EndpointError::Socket)
+    Endpoint::new_with_abstract_socket(config, server, socket, runtime).map_err(EndpointError::Socket)
 }
 
 /// Asks for room for what arrives while a batch is hashed and written. The system grants what `net.core.rmem_max`

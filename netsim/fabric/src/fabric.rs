@@ -217,6 +217,15 @@ impl<B: Body> Fabric<B> {
     /// Back to the first moment with another seed: links empty, counters at 0, NAT tables empty. The network stays, and
     /// so do changes to its links. Schedules and traces start at `now`; in a new fabric they start at [`Time::ZERO`].
     pub fn restart(&mut self, now: Time, seed: u64) {
+        self.begin(now, seed, false);
+    }
+
+    /// The same, but NATs and firewalls keep what they know, so that who was reachable stays so.
+    pub fn restart_keeping_state(&mut self, now: Time, seed: u64) {
+        self.begin(now, seed, true);
+    }
+
+    fn begin(&mut self, now: Time, seed: u64, keep: bool) {
         self.seed = seed;
         self.heads.clear();
         self.armed.fill(None);
@@ -236,7 +245,7 @@ impl<B: Body> Fabric<B> {
                     host.flows.clear();
                     host.up = host.up_at_first;
                 }
-                Node::Router(router) => router.restart(seed, index as u32),
+                Node::Router(router) => router.restart(seed, index as u32, keep),
             }
         }
     }

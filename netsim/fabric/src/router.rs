@@ -102,13 +102,19 @@ impl Router {
         }
     }
 
-    /// The same router at the first moment.
-    pub(crate) fn restart(&mut self, seed: u64, id: u32) {
+    /// The same router at the first moment; `keep`: with its mappings and firewall state.
+    pub(crate) fn restart(&mut self, seed: u64, id: u32, keep: bool) {
         self.drops.clear();
-        self.firewall.flush();
         self.limit = ErrorLimit::default();
+        if !keep {
+            self.firewall.flush();
+        }
         for nat in self.nats() {
-            *nat = nat.restarted(seed, id);
+            if keep {
+                nat.reseed(seed, id);
+            } else {
+                *nat = nat.restarted(seed, id);
+            }
         }
     }
 

@@ -401,12 +401,16 @@ impl Loop {
         true
     }
 
-    fn restart(&mut self, Restart { epoch, now, seed, acts }: Restart) {
+    fn restart(&mut self, Restart { epoch, now, seed, acts, keep }: Restart) {
         for port in self.ports.iter_mut().flatten() {
             port.forget_drops();
         }
         self.agenda.restart(&mut self.fabric, now, acts);
-        self.fabric.restart(now, seed);
+        if keep {
+            self.fabric.restart_keeping_state(now, seed);
+        } else {
+            self.fabric.restart(now, seed);
+        }
         self.trunk.restart(&mut self.fabric, epoch);
         self.since = now;
         // The thread is not to blame for how long the others' command took to get here.

@@ -153,9 +153,11 @@ impl KernelRouter {
         self.conntrack.flush()
     }
 
-    /// As at the first moment: no connections, no drops.
-    pub(crate) fn restart(&self) -> io::Result<()> {
-        self.flush()?;
+    /// As at the first moment: no drops and, unless `keep`, no connections.
+    pub(crate) fn restart(&self, keep: bool) -> io::Result<()> {
+        if !keep {
+            self.flush()?;
+        }
         self.drops_before.store(self.total_device_drops()?, Ordering::Relaxed);
         Ok(())
     }

@@ -37,12 +37,27 @@ impl Sandbox {
         &self.scratch
     }
 
+    /// Bytes that still fit into it: what the file system takes and the machine's memory has.
+    pub fn room(&self) -> io::Result<u64> {
+        let files = nix::sys::statvfs::statvfs(&self.scratch)?;
+        let free = files.blocks_available().saturating_mul(files.fragment_size());
+        Ok(free.min(available_memory()?))
+    }
+
     /// Kills every process in it but this one: whatever programs have left behind, also as daemons.
     pub fn end_all_others(&self) {
         // This program is in a PID namespace of its own, or there would be no sandbox, and kill(2) reaches no further.
         // It fails when there is nobody else.
         let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
     }
+}
+
+/// What programs can still take without anything being swapped out, in bytes, as proc_meminfo(5) estimates it.
+pub(crate) fn available_memory() -> io::Result<u64> {
+    let text = fs::read_to_string("/proc/meminfo")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kib.map(|kib| kib * 1024).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// Why a program could not enter namespaces of its own.
@@ -152,7 +167,8 @@ fn mount_private() -> Result<PathBuf, SandboxError> {
     let failed = |source| SandboxError::Scratch { path: path.clone(), source };
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).map_err(failed)?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(Some("longhaul"), &path, Some("tmpfs"), flags, Some("mode=0755")).map_err(failed)?;
+    // By default it would be half of the memory; what is left of that is looked at before anything is put there.
+    mount(Some("longhaul"), &path, Some("tmpfs"), flags, Some("mode=0755,size=100%")).map_err(failed)?;
     // So that /proc shows the namespace's own process numbers. Some containers forbid it, and nothing here needs it.
     let _ = mount(Some("proc"), "/proc", Some("proc"), flags | MsFlags::MS_NOEXEC, none);
     Ok(path)

@@ -282,4 +282,25 @@ mod tests {
         assert!(METRICS.iter().all(|m| metric(m.id) == Some(m)));
         assert_eq!(metric("speed"), None);
     }
+
+    /// The glossary has each metric's formula; its unit, direction and delta are the ones in use.
+    #[test]
+    fn the_glossary_has_every_metric() {
+        let glossary = include_str!("../../../GLOSSARY.md");
+        for metric in METRICS {
+            let unit = match metric.unit {
+                Unit::BitsPerSecond => "bit/s",
+                Unit::Seconds => "s",
+                Unit::Bytes => "bytes",
+                Unit::Count => "count",
+                Unit::Ratio => "ratio",
+            };
+            let better = if metric.direction == Direction::Lower { "lower" } else { "higher" };
+            let delta = f64::from(metric.delta_permille) / 10.0;
+            let row = format!("| `{}` | {unit} | {better} | {delta:.1} % | ", metric.id);
+            assert!(glossary.contains(&row), "{row}");
+        }
+        let rows = glossary.lines().filter(|line| line.starts_with("| `")).count();
+        assert_eq!(rows, METRICS.len(), "the glossary has metrics that there are not");
+    }
 }

@@ -18,6 +18,8 @@ pub struct Program {
     pub command: Vec<String>,
     /// Command line for a payload of many files; absent: the subject cannot send those.
     pub command_tree: Option<Vec<String>>,
+    /// The command lines where the subject's relay runs, if others.
+    pub relayed: Option<Commands>,
     /// Run to its end before the program is started, on the same host.
     pub prepare: Option<Vec<String>>,
     /// When it can be used.
@@ -28,6 +30,16 @@ pub struct Program {
     pub events: bool,
     /// What to look for in standard output if it does not.
     pub captures: Vec<Capture>,
+}
+
+/// Command lines for payloads of one file and of many.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Commands {
+    /// As [`Program::command`].
+    pub command: Vec<String>,
+    /// As [`Program::command_tree`].
+    pub command_tree: Option<Vec<String>>,
 }
 
 /// When a program can be used.
@@ -88,6 +100,8 @@ impl Default for Stop {
 pub(super) struct ProgramFile {
     command: Vec<String>,
     command_tree: Option<Vec<String>>,
+    /// Other command lines, for scenarios in which the subject's relay runs.
+    relayed: Option<Commands>,
     prepare: Option<Vec<String>>,
     ready: Option<ReadyFile>,
     stop: Option<StopFile>,
@@ -119,8 +133,14 @@ struct StopFile {
 
 impl Program {
     /// The command line for a payload of one file (`tree` false) or many, or `None` if the subject cannot send many.
-    pub fn command_for(&self, tree: bool) -> Option<&[String]> {
-        if tree { self.command_tree.as_deref() } else { Some(&self.command) }
+    /// `relayed`: the subject's relay runs.
+    pub fn command_for(&self, tree: bool, relayed: bool) -> Option<&[String]> {
+        match (&self.relayed, relayed) {
+            (Some(lines), true) if tree => lines.command_tree.as_deref(),
+            (Some(lines), true) => Some(&lines.command),
+            _ if tree => self.command_tree.as_deref(),
+            _ => Some(&self.command),
+        }
     }
 
     /// The names of the texts it tells others.
@@ -132,7 +152,11 @@ impl Program {
     pub(super) fn commands(&self) -> impl Iterator<Item = (&'static str, &Vec<String>)> {
         let tree = self.command_tree.as_ref().map(|command| ("command_tree", command));
         let prepare = self.prepare.as_ref().map(|command| ("prepare", command));
-        [("command", &self.command)].into_iter().chain(tree).chain(prepare)
+        let relayed = self.relayed.iter().flat_map(|lines| {
+            let tree = lines.command_tree.as_ref().map(|command| ("relayed.command_tree", command));
+            [("relayed.command", &lines.command)].into_iter().chain(tree)
+        });
+        [("command", &self.command)].into_iter().chain(tree).chain(relayed).chain(prepare)
     }
 }
 
@@ -140,7 +164,13 @@ impl ProgramFile {
     /// `key` is its place in the file. All but a fetcher, whose clock starts with it, are waited for.
     pub(super) fn resolve(self, file: &str, key: &str, role: Role) -> Result<Program, FileError> {
         let fail = |at: &str, message: &str| Err(FileError::new(file, format!("{key}.{at}"), message));
-        let lines = [("command", Some(&self.command)), ("command_tree", self.command_tree.as_ref())];
+        let relayed = self.relayed.as_ref();
+        let lines = [
+            ("command", Some(&self.command)),
+            ("command_tree", self.command_tree.as_ref()),
+            ("relayed.command", relayed.map(|lines| &lines.command)),
+            ("relayed.command_tree", relayed.and_then(|lines| lines.command_tree.as_ref())),
+        ];
         for (at, line) in lines.into_iter().chain([("prepare", self.prepare.as_ref())]) {
             if line.is_some_and(Vec::is_empty) {
                 return fail(at, "names no program");
@@ -172,6 +202,7 @@ impl ProgramFile {
         Ok(Program {
             command: self.command,
             command_tree: self.command_tree,
+            relayed: self.relayed,
             prepare: self.prepare,
             ready,
             stop: self.stop.map_or_else(Stop::default, StopFile::resolve),

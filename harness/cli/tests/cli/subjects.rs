@@ -157,6 +157,95 @@ pub(crate) fn a_flood_is_ended() {
     }
 }
 
+/// Where nothing is delivered, the subject's word is all there is, and the record says so.
+pub(crate) fn what_delivers_nothing_is_taken_at_its_word() {
+    let ground = Ground::new();
+    let file = ground.file("small.toml", &scenario("small"));
+    let run = |script: &str, captures: &str| {
+        let fetcher = Scripts { name: "raw", fetcher: script, ..GOOD };
+        let text = fetcher.text().replace("name = \"raw\"", "name = \"raw\"\ndelivers = \"nothing\"");
+        let subject = ground.file("raw.toml", &(text + "[fetcher.capture]\n" + captures));
+        ground.longhaul(&["run", file, "--subject", subject, "--json", "--db", DB])
+    };
+    let captures = "connected = { regex = 'at last' }\nbytes = { regex = 'got (\\d+)' }\n";
+    let ended = run("echo at last; sleep 0.1; echo got $(({payload.bytes} / 2))", captures);
+    assert!(!ended.records().is_empty(), "{ended:?}");
+    // A busy machine is no subject's fault.
+    for record in ended.records() {
+        assert!(matches!(record.outcome, Outcome::Ok | Outcome::Untrusted), "{record:?}");
+        assert!(record.subject_detail.delivers_nothing);
+        let of = |metric: &str| record.samples.iter().find(|sample| sample.metric == metric).unwrap().value;
+        let bytes = of("goodput") * of("transfer_time") / 8.0;
+        assert!((bytes - 32_768.0).abs() < 1.0, "{bytes}");
+    }
+    failed(&run("echo at last; echo got 0", captures), "bob did not say that it received anything");
+    run("true", "").refused(2, &["`fetcher.capture`: delivers nothing, so it has to say how much it received"]);
+}
+
+/// Where the scenario has no host for it, a relay that a subject cannot do without runs with the provider.
+pub(crate) fn a_relay_is_somewhere() {
+    let ground = Ground::new();
+    let file = ground.file("small.toml", &scenario("small"));
+    let relay = "[relay]\ncommand = [\"sh\", \"-c\", \"echo at {self.address}; exec sleep 1000\"]\n\
+                 ready = { line = \"at\" }\n";
+    let fetcher = Scripts { name: "helped", fetcher: "test {relay.address} = {provider.address} && COPY", ..GOOD };
+    let text = fetcher.text().replace("COPY", COPY) + relay;
+    let subject = ground.file("helped.toml", &text);
+    let ended = ground.longhaul(&["run", file, "--subject", subject, "--json", "--db", DB]);
+    assert!(!ended.records().is_empty(), "{ended:?}");
+    for record in ended.records() {
+        assert!(matches!(record.outcome, Outcome::Ok | Outcome::Untrusted), "{record:?}");
+        assert_eq!((record.processes.len(), record.processes[0].host.as_str()), (3, "alice"));
+    }
+    let without = text.clone() + "[fetcher.relayed]\ncommand = [\"false\"]\n";
+    let subject = ground.file("optional.toml", &without);
+    let ended = ground.longhaul(&["run", file, "--subject", subject, "--json", "--db", DB]);
+    assert_eq!(ended.records()[0].outcome, Outcome::SetupFailed, "{ended:?}");
+    assert!(ended.records()[0].reason.as_ref().unwrap().contains("needs {relay.address}"), "{ended:?}");
+}
+
+/// Where a share of success is expected, that share decides; the table says how sure it is.
+pub(crate) fn an_expected_share_decides() {
+    let ground = Ground::new();
+    let fails = ground.file("fails.toml", &Scripts { name: "fails", fetcher: "exit 3", ..GOOD }.text());
+    let run = |least: &str| {
+        let text = scenario("risky") + "\n[expect]\nsuccess = \">= " + least + "\"\n";
+        let file = ground.file("risky.toml", &text);
+        ground.longhaul(&["run", file, "--subject", fails, "--repeat", "2", "--db", DB])
+    };
+    let borne = run("0%");
+    assert_eq!(borne.code, Some(0), "{borne:?}");
+    assert!(borne.stdout.contains("0 of 2 ok (0–66 %)"), "{borne:?}");
+    let missed = run("1%");
+    assert_eq!(missed.code, Some(5), "{missed:?}");
+    assert!(missed.stderr.contains("expected at least 1 % to succeed, 0 of 2 did"), "{missed:?}");
+}
+
+/// A check says what works, what is missing, and what a program that fails has said.
+pub(crate) fn a_check_explains() {
+    let ground = Ground::new();
+    let curl = ground.longhaul(&["subject", "check", "curl"]);
+    assert_eq!(curl.code, Some(0), "{curl:?}");
+    // On a machine too busy for numbers, that is all there is to say.
+    for words in ["good  programs: ", "good  version: ", "good  one file: ", "good  many files: "] {
+        assert!(curl.stdout.contains(words), "{words}: {}", curl.stdout);
+    }
+    let fails = Scripts { name: "fails", fetcher: "echo no such thing >&2; exit 3", ..GOOD };
+    let fails = ground.file("fails.toml", &fails.text());
+    let fails = ground.longhaul(&["subject", "check", fails]);
+    assert_eq!(fails.code, Some(5), "{fails:?}");
+    for words in ["BAD   one file: the fetcher exited with status 3", "wrote to standard error: no such thing"] {
+        assert!(fails.stdout.contains(words), "{words}: {}", fails.stdout);
+    }
+    let lacks = Scripts { name: "lacks", ..GOOD }
+        .text()
+        .replace("name = \"lacks\"", "name = \"lacks\"\nneeds = [\"no-such-tool\"]\nobtain = \"ask around\"");
+    let lacks = ground.file("lacks.toml", &lacks);
+    ground
+        .longhaul(&["subject", "check", lacks])
+        .refused(6, &["`no-such-tool` is not installed; to get it: ask around"]);
+}
+
 /// The second subject fails if it sees a process of the first.
 pub(crate) fn a_daemon_does_not_outlive_its_run() {
     let ground = Ground::new();

@@ -124,3 +124,19 @@ pub(crate) fn a_dead_line_makes_a_transfer_wait() {
     let good = records.iter().rfind(|record| record.outcome == Outcome::Ok).unwrap();
     assert!(good.value("total_time", None).unwrap() > 1.5, "{:?}", good.samples);
 }
+
+/// Home routers let hole punching through, two symmetric ones do not.
+pub(crate) fn a_direct_path_is_found_where_there_is_one() {
+    let ground = Ground::new();
+    for (nat, direct) in [("home", true), ("symmetric", false)] {
+        let cell = format!("nat[nat.a={nat},nat.b={nat}]");
+        let ended = pass(&ground, &["run", &cell, "--subject", "reference", "--repeat", "1", "--json", "--db", DB]);
+        let records = ended.records();
+        let good = records.iter().rfind(|record| record.outcome == Outcome::Ok).unwrap();
+        let bytes = ["direct_bytes", "relayed_bytes"].map(|metric| good.value(metric, None).unwrap());
+        assert_eq!(bytes.iter().sum::<f64>(), 1_048_576.0, "{cell}: {bytes:?}");
+        assert_eq!(good.value("time_to_direct", None).is_some(), direct, "{cell}");
+        assert_eq!(bytes[0] > 0.0, direct, "{cell}: {bytes:?}");
+        assert_eq!(good.processes.len(), 3, "relay, provider and fetcher");
+    }
+}

@@ -25,6 +25,7 @@ use crate::events::{EmitError, Emitter, PROGRESS_INTERVAL};
 use crate::frame::{Answer, Request};
 use crate::keys::Identity;
 use crate::quic::{self, CLOSE_DONE, CLOSE_FAILED, Tuning};
+use crate::rendezvous::{Meeting, Place};
 use crate::sink::Sink;
 use crate::ticket::{Kind, Ticket};
 use plan::{Piece, Plan};
@@ -38,8 +39,10 @@ const PIECE_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=8 << 20;
 /// A provider.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// Where it listens: at least one address. The first that answers is used.
+    /// Where it listens: at least one address, unless it is met. The first that answers is used.
     pub addresses: Vec<SocketAddr>,
+    /// Where it is met instead.
+    pub place: Option<Place>,
     /// Its ticket.
     pub ticket: Ticket,
     /// The key it knows us by, if it wants to know.
@@ -49,7 +52,8 @@ pub struct Source {
 impl Source {
     /// The address it is called by.
     fn name(&self) -> SocketAddr {
-        self.addresses.first().copied().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
+        let servers = self.place.iter().flat_map(|place| &place.servers);
+        self.addresses.iter().chain(servers).next().copied().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
     }
 }
 
@@ -76,6 +80,8 @@ struct Shared<'a, W: Write> {
     store: RefCell<Store>,
     report: RefCell<Report<'a, W>>,
     connections: RefCell<Vec<(Endpoint, Connection)>>,
+    /// Providers that were met.
+    meetings: RefCell<Vec<Meeting>>,
     /// There may be pieces for those who had none.
     changed: Notify,
 }
@@ -95,7 +101,7 @@ struct Report<'a, W: Write> {
 /// Fetches a payload. Returns its size in bytes.
 pub async fn fetch<W: Write>(order: Order<'_>, events: &mut Emitter<W>) -> Result<u64, FetchError> {
     let sources = order.sources;
-    if sources.iter().any(|source| source.addresses.is_empty()) {
+    if sources.iter().any(|source| source.addresses.is_empty() && source.place.is_none()) {
         return Err(FetchError::Nobody);
     }
     let ticket = &sources.first().ok_or(FetchError::Nobody)?.ticket;
@@ -122,14 +128,16 @@ pub async fn fetch<W: Write>(order: Order<'_>, events: &mut Emitter<W>) -> Resul
         store: RefCell::new(Store { sink, payload_bytes: kept }),
         report: RefCell::new(Report { events, connected: false, first_byte: false }),
         connections: RefCell::default(),
+        meetings: RefCell::default(),
         changed: Notify::new(),
     };
     let result = drive(&shared).await;
-    let Shared { store, report, connections, .. } = shared;
+    let Shared { store, report, connections, meetings, .. } = shared;
     let Store { sink, payload_bytes } = store.into_inner();
+    let ways = ways(&meetings.into_inner(), payload_bytes - kept);
     let finish = |()| {
         sink.finish()?;
-        report.into_inner().events.done(payload_bytes)?;
+        report.into_inner().events.done(payload_bytes, ways)?;
         Ok(payload_bytes)
     };
     let result = result.and_then(finish);
@@ -137,6 +145,17 @@ pub async fn fetch<W: Write>(order: Order<'_>, events: &mut Emitter<W>) -> Resul
         quic::close(&connection, if result.is_ok() { CLOSE_DONE } else { CLOSE_FAILED }).await;
     }
     result
+}
+
+/// How many of the payload's bytes came directly and by a relay, in proportion to the bytes of QUIC that did; `None` if no
+/// provider was met.
+fn ways(meetings: &[Meeting], payload_bytes: u64) -> Option<[u64; 2]> {
+    let add = |sum: [u64; 2], more: [u64; 2]| [sum[0] + more[0], sum[1] + more[1]];
+    let received = meetings.iter().map(Meeting::received).reduce(add)?;
+    let all = u128::from(received[0]) + u128::from(received[1]);
+    let relayed = (u128::from(payload_bytes) * u128::from(received[1])).checked_div(all).unwrap_or(0);
+    let relayed = u64::try_from(relayed).unwrap_or(payload_bytes);
+    Some([payload_bytes - relayed, relayed])
 }
 
 /// A single provider is asked for everything at once.
@@ -205,12 +224,12 @@ impl<W: Write> Shared<'_, W> {
         if piece.range.end >= self.ticket.size { u64::MAX } else { piece.range.end }
     }
 
-    fn connected(&self, connection: &Connection) -> Result<(), EmitError> {
+    fn connected(&self, direct: bool, remote: SocketAddr) -> Result<(), EmitError> {
         let report = &mut *self.report.borrow_mut();
         if !std::mem::replace(&mut report.connected, true) {
             report.events.connected()?;
         }
-        report.events.path(connection.remote_address())
+        report.events.path(direct, remote)
     }
 
     fn first_byte(&self) -> Result<(), EmitError> {
@@ -237,9 +256,9 @@ pub async fn fetch_raw<W: Write>(
     }
     let (_endpoint, connection) = quic::connect(from, ticket.key, None, tuning, quic::WINDOW_BYTES).await?;
     events.connected()?;
-    events.path(connection.remote_address())?;
+    events.path(true, connection.remote_address())?;
     let result = match receive_raw(&connection, ticket.size, events).await {
-        Ok(bytes) => events.done(bytes).map(|()| bytes).map_err(FetchError::from),
+        Ok(bytes) => events.done(bytes, None).map(|()| bytes).map_err(FetchError::from),
         Err(error) => Err(worker::provider_words(&connection, error).await),
     };
     quic::close(&connection, if result.is_ok() { CLOSE_DONE } else { CLOSE_FAILED }).await;

@@ -15,6 +15,7 @@ use super::{FetchError, Shared, Source, ask, read_answer, unreadable};
 use crate::frame::Request;
 use crate::provide::{MAX_REASON_BYTES, RESET_FAILED};
 use crate::quic::{self, ConnectError, Tuning};
+use crate::rendezvous::{self, Place};
 use crate::verified::{Accepted, Decoder, GROUP_BYTES, MAX_ITEM_BYTES};
 
 /// Bytes received before they are looked at. Fits a processor's second-level cache, so that hashing and writing find
@@ -31,10 +32,47 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(super) async fn work<W: Write>(shared: &Shared<'_, W>, index: usize) -> Result<(), FetchError> {
     let source = &shared.sources[index];
     let window = quic::WINDOW_BYTES / u32::try_from(shared.sources.len()).unwrap_or(u32::MAX);
+    if let Some(place) = &source.place {
+        return work_met(shared, index, place, window).await;
+    }
     let (endpoint, connection) = connect(source, shared.tuning, window).await?;
     shared.connections.borrow_mut().push((endpoint, connection.clone()));
-    shared.connected(&connection)?;
+    shared.connected(true, connection.remote_address())?;
     match fetch_pieces(shared, index, &connection).await {
+        Err(error) => Err(provider_words(&connection, error).await),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// The same from a provider that has to be met first, and is reached by changing ways.
+async fn work_met<W: Write>(
+    shared: &Shared<'_, W>,
+    index: usize,
+    place: &Place,
+    window: u32,
+) -> Result<(), FetchError> {
+    let key = shared.sources[index].ticket.key;
+    let met = rendezvous::connect(place, key, shared.tuning, window, shared.clock).await?;
+    let (endpoint, connection, mut meeting) = met;
+    shared.connections.borrow_mut().push((endpoint, connection.clone()));
+    shared.meetings.borrow_mut().push(meeting.clone());
+    let (direct, remote) = meeting.path();
+    shared.connected(direct, remote)?;
+    let watch = async {
+        loop {
+            meeting.path_changed().await;
+            let (direct, remote) = meeting.path();
+            if let Err(error) = shared.report.borrow_mut().events.path(direct, remote) {
+                return FetchError::from(error);
+            }
+        }
+    };
+    let result = tokio::select! {
+        biased;
+        error = watch => Err(error),
+        result = fetch_pieces(shared, index, &connection) => result,
+    };
+    match result {
         Err(error) => Err(provider_words(&connection, error).await),
         Ok(()) => Ok(()),
     }
@@ -237,13 +275,14 @@ mod tests {
         let mut events = Emitter::new(Clock::start(), Vec::new());
         let shared = Shared {
             ticket: &ticket,
-            sources: &[Source { addresses: Vec::new(), ticket, identity: None }],
+            sources: &[Source { addresses: Vec::new(), place: None, ticket, identity: None }],
             tuning: &Tuning::default(),
             clock: events.clock(),
             plan: RefCell::new(plan),
             store: RefCell::new(Store { sink, payload_bytes: 0 }),
             report: RefCell::new(Report { events: &mut events, connected: false, first_byte: false }),
             connections: RefCell::default(),
+            meetings: RefCell::default(),
             changed: Notify::new(),
         };
         let mut decoder = Decoder::new(ticket.hash, ticket.size, &piece.range);

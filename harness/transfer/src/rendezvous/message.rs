@@ -13,22 +13,60 @@ pub const MAX_CANDIDATES: usize = 8;
 /// Bytes before a relayed packet.
 pub const RELAY_HEADER_BYTES: usize = 17;
 
+/// Bytes of a seal.
+const SEAL_BYTES: usize = 16;
+
 /// Length of a `hello`. Longer than any reply to it, so that nobody can have the server send more than he does.
 const HELLO_BYTES: usize = 64;
 
 /// Shows that whoever has it receives at the address it was sent to.
 pub type Cookie = [u8; 16];
 
-/// Names a pair of ends.
+/// What only a pair of ends and the server know. It travels in introductions alone.
 pub type Token = [u8; 16];
+
+/// Names a pair of ends in all other messages. It follows from the token, and the token does not follow from it.
+pub type PairId = [u8; 16];
+
+/// Shows that a message comes from the one other who knows the pair's token.
+pub type Seal = [u8; SEAL_BYTES];
+
+/// Which end of a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Who asks for the other.
+    Fetcher,
+    /// Who is asked for.
+    Provider,
+}
+
+/// The name of the pair that has this token.
+pub fn pair_id(token: &Token) -> PairId {
+    let id = blake3::derive_key("longhaul-transfer rendezvous 1: pair", token);
+    std::array::from_fn(|index| id[index])
+}
+
+/// What one end of a pair seals its messages with. Each has its own, so that nothing can be thrown back at its sender.
+pub fn seal_key(token: &Token, side: Side) -> [u8; 32] {
+    let context = match side {
+        Side::Fetcher => "longhaul-transfer rendezvous 1: seal of the fetcher",
+        Side::Provider => "longhaul-transfer rendezvous 1: seal of the provider",
+    };
+    blake3::derive_key(context, token)
+}
 
 /// A message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     /// To the server: who am I?
-    Hello,
+    Hello {
+        /// Comes back in the answer.
+        nonce: u64,
+    },
     /// From the server, to the address it names.
     Cookie {
+        /// The hello's.
+        nonce: u64,
         /// To be shown in the next message.
         cookie: Cookie,
         /// Where the hello came from.
@@ -65,7 +103,9 @@ pub enum Message {
     },
     /// From the server, to both: somebody to meet.
     Peer {
-        /// Names the pair from now on.
+        /// What the receiver last showed to the server: nobody else can introduce.
+        cookie: Cookie,
+        /// Known to both from now on.
         token: Token,
         /// Where the peer can be tried: where it is seen first, then its own addresses.
         candidates: Vec<SocketAddr>,
@@ -77,24 +117,26 @@ pub enum Message {
     },
     /// Between ends: does this path work?
     Probe {
-        /// The pair's.
-        token: Token,
+        /// The pair.
+        pair: PairId,
         /// Tells the answers apart.
         nonce: u64,
+        /// By the sender.
+        seal: Seal,
     },
     /// Between ends: it does.
     Answer {
-        /// The pair's.
-        token: Token,
+        /// The pair.
+        pair: PairId,
         /// The probe's.
         nonce: u64,
-        /// Where the probe came from, as a further address to be known by.
-        observed: SocketAddr,
+        /// By the sender.
+        seal: Seal,
     },
     /// A QUIC packet by way of the server, to and from it. What follows is not looked at.
     Relay {
-        /// The pair's.
-        token: Token,
+        /// The pair.
+        pair: PairId,
     },
 }
 
@@ -125,8 +167,12 @@ impl Message {
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![self.kind()];
         match self {
-            Message::Hello => bytes.resize(HELLO_BYTES, 0),
-            Message::Cookie { cookie, observed } => {
+            Message::Hello { nonce } => {
+                bytes.extend_from_slice(&nonce.to_le_bytes());
+                bytes.resize(HELLO_BYTES, 0);
+            }
+            Message::Cookie { nonce, cookie, observed } => {
+                bytes.extend_from_slice(&nonce.to_le_bytes());
                 bytes.extend_from_slice(cookie);
                 put_address(&mut bytes, *observed);
             }
@@ -146,22 +192,47 @@ impl Message {
                 bytes.extend_from_slice(token);
                 put_addresses(&mut bytes, candidates);
             }
-            Message::Peer { token, candidates } => {
+            Message::Peer { cookie, token, candidates } => {
+                bytes.extend_from_slice(cookie);
                 bytes.extend_from_slice(token);
                 put_addresses(&mut bytes, candidates);
             }
-            Message::Absent { token } | Message::Relay { token } => bytes.extend_from_slice(token),
-            Message::Probe { token, nonce } => {
-                bytes.extend_from_slice(token);
+            Message::Absent { token: name } | Message::Relay { pair: name } => bytes.extend_from_slice(name),
+            Message::Probe { pair, nonce, seal } | Message::Answer { pair, nonce, seal } => {
+                bytes.extend_from_slice(pair);
                 bytes.extend_from_slice(&nonce.to_le_bytes());
-            }
-            Message::Answer { token, nonce, observed } => {
-                bytes.extend_from_slice(token);
-                bytes.extend_from_slice(&nonce.to_le_bytes());
-                put_address(&mut bytes, *observed);
+                bytes.extend_from_slice(seal);
             }
         }
         bytes
+    }
+
+    /// A probe with its seal.
+    pub fn probe(pair: PairId, nonce: u64, key: &[u8; 32]) -> Message {
+        let unsealed = Message::Probe { pair, nonce, seal: [0; SEAL_BYTES] };
+        Message::Probe { pair, nonce, seal: unsealed.seal(key) }
+    }
+
+    /// An answer with its seal.
+    pub fn answer(pair: PairId, nonce: u64, key: &[u8; 32]) -> Message {
+        let unsealed = Message::Answer { pair, nonce, seal: [0; SEAL_BYTES] };
+        Message::Answer { pair, nonce, seal: unsealed.seal(key) }
+    }
+
+    /// Whether a probe or an answer was sealed with `key`. Others are not.
+    pub fn is_sealed(&self, key: &[u8; 32]) -> bool {
+        match self {
+            // In constant time, as comparing hashes is in this crate.
+            Message::Probe { seal, .. } | Message::Answer { seal, .. } => wide(*seal) == wide(self.seal(key)),
+            _ => false,
+        }
+    }
+
+    /// Of everything before the seal, which comes last.
+    fn seal(&self, key: &[u8; 32]) -> Seal {
+        let bytes = self.encode();
+        let hash = blake3::keyed_hash(key, &bytes[..bytes.len() - SEAL_BYTES]);
+        std::array::from_fn(|index| hash.as_bytes()[index])
     }
 
     /// Reads a message. Of a relayed packet, only what comes before it.
@@ -179,10 +250,16 @@ impl Message {
     fn decode_body(kind: u8, rest: &mut &[u8]) -> Option<Message> {
         Some(match kind {
             1 => {
+                let nonce = u64::from_le_bytes(take(rest)?);
                 let padding = rest.split_off(0..)?;
-                (padding.len() + 1 == HELLO_BYTES && padding.iter().all(|byte| *byte == 0)).then_some(Message::Hello)?
+                (padding.len() + 9 == HELLO_BYTES && padding.iter().all(|byte| *byte == 0))
+                    .then_some(Message::Hello { nonce })?
             }
-            2 => Message::Cookie { cookie: take(rest)?, observed: take_address(rest)? },
+            2 => Message::Cookie {
+                nonce: u64::from_le_bytes(take(rest)?),
+                cookie: take(rest)?,
+                observed: take_address(rest)?,
+            },
             3 => Message::Register {
                 cookie: take(rest)?,
                 key: PeerKey(take(rest)?),
@@ -196,21 +273,17 @@ impl Message {
                 token: take(rest)?,
                 candidates: take_addresses(rest)?,
             },
-            6 => Message::Peer { token: take(rest)?, candidates: take_addresses(rest)? },
+            6 => Message::Peer { cookie: take(rest)?, token: take(rest)?, candidates: take_addresses(rest)? },
             7 => Message::Absent { token: take(rest)? },
-            8 => Message::Probe { token: take(rest)?, nonce: u64::from_le_bytes(take(rest)?) },
-            9 => Message::Answer {
-                token: take(rest)?,
-                nonce: u64::from_le_bytes(take(rest)?),
-                observed: take_address(rest)?,
-            },
-            _ => Message::Relay { token: take(rest)? },
+            8 => Message::Probe { pair: take(rest)?, nonce: u64::from_le_bytes(take(rest)?), seal: take(rest)? },
+            9 => Message::Answer { pair: take(rest)?, nonce: u64::from_le_bytes(take(rest)?), seal: take(rest)? },
+            _ => Message::Relay { pair: take(rest)? },
         })
     }
 
     fn kind(&self) -> u8 {
         match self {
-            Message::Hello => 1,
+            Message::Hello { .. } => 1,
             Message::Cookie { .. } => 2,
             Message::Register { .. } => 3,
             Message::Registered { .. } => 4,
@@ -222,6 +295,13 @@ impl Message {
             Message::Relay { .. } => 10,
         }
     }
+}
+
+/// 16 bytes as a hash, which compares in constant time.
+pub(super) fn wide(narrow: [u8; 16]) -> blake3::Hash {
+    let mut bytes = [0; 32];
+    bytes[..16].copy_from_slice(&narrow);
+    bytes.into()
 }
 
 fn put_address(bytes: &mut Vec<u8>, address: SocketAddr) {
@@ -282,8 +362,12 @@ mod tests {
     fn messages() -> impl Strategy<Value = Message> {
         let lists = || proptest::collection::vec(addresses(), 0..=MAX_CANDIDATES);
         prop_oneof![
-            Just(Message::Hello),
-            (any::<Cookie>(), addresses()).prop_map(|(cookie, observed)| Message::Cookie { cookie, observed }),
+            any::<u64>().prop_map(|nonce| Message::Hello { nonce }),
+            (any::<(u64, Cookie)>(), addresses()).prop_map(|((nonce, cookie), observed)| Message::Cookie {
+                nonce,
+                cookie,
+                observed
+            }),
             (any::<(Cookie, [u8; 32], [u8; 32], [u8; 32])>(), lists()).prop_map(|((cookie, key, a, b), candidates)| {
                 let mut signature = [0; 64];
                 signature[..32].copy_from_slice(&a);
@@ -294,15 +378,15 @@ mod tests {
             (any::<(Cookie, [u8; 32], Token)>(), lists()).prop_map(|((cookie, key, token), candidates)| {
                 Message::Meet { cookie, key: PeerKey(key), token, candidates }
             }),
-            (any::<Token>(), lists()).prop_map(|(token, candidates)| Message::Peer { token, candidates }),
-            any::<Token>().prop_map(|token| Message::Absent { token }),
-            any::<(Token, u64)>().prop_map(|(token, nonce)| Message::Probe { token, nonce }),
-            (any::<(Token, u64)>(), addresses()).prop_map(|((token, nonce), observed)| Message::Answer {
+            (any::<(Cookie, Token)>(), lists()).prop_map(|((cookie, token), candidates)| Message::Peer {
+                cookie,
                 token,
-                nonce,
-                observed
+                candidates
             }),
-            any::<Token>().prop_map(|token| Message::Relay { token }),
+            any::<Token>().prop_map(|token| Message::Absent { token }),
+            any::<(PairId, u64, Seal)>().prop_map(|(pair, nonce, seal)| Message::Probe { pair, nonce, seal }),
+            any::<(PairId, u64, Seal)>().prop_map(|(pair, nonce, seal)| Message::Answer { pair, nonce, seal }),
+            any::<PairId>().prop_map(|pair| Message::Relay { pair }),
         ]
     }
 
@@ -319,6 +403,29 @@ mod tests {
         ];
         for (bytes, expect) in rows {
             assert_eq!(Message::decode(bytes), Err(expect), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_other_end_of_the_same_pair_can_seal() {
+        let (token, other) = ([1; 16], [2; 16]);
+        let pair = pair_id(&token);
+        let [fetcher, provider] = [Side::Fetcher, Side::Provider].map(|side| seal_key(&token, side));
+        for message in [Message::probe(pair, 7, &fetcher), Message::answer(pair, 7, &fetcher)] {
+            assert!(message.is_sealed(&fetcher));
+            for key in [provider, seal_key(&other, Side::Fetcher), [0; 32]] {
+                assert!(!message.is_sealed(&key), "{message:?}");
+            }
+        }
+        let Message::Probe { seal, .. } = Message::probe(pair, 7, &fetcher) else { panic!("no probe") };
+        let changed = [
+            Message::Probe { pair, nonce: 8, seal },
+            Message::Probe { pair: pair_id(&other), nonce: 7, seal },
+            Message::Answer { pair, nonce: 7, seal },
+            Message::Hello { nonce: 7 },
+        ];
+        for message in changed {
+            assert!(!message.is_sealed(&fetcher), "{message:?}");
         }
     }
 

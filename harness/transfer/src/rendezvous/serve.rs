@@ -6,6 +6,7 @@ use std::net::{SocketAddr, UdpSocket};
 use tokio::net::UdpSocket as AsyncSocket;
 
 use super::server::{Action, Server};
+use super::wire::Wire;
 use crate::clock::Clock;
 use crate::keys::{self, KeyError};
 
@@ -23,10 +24,12 @@ pub enum RendezvousError {
     Key(#[from] KeyError),
 }
 
-/// Serves on a bound socket until `stop` completes. `ready` is called once it listens, with its address.
+/// Serves on a bound socket until `stop` completes, relaying at most so many bytes a second for each pair. `ready` is
+/// called once it listens, with its address.
 pub async fn serve<E>(
     socket: UdpSocket,
     clock: Clock,
+    relay_bytes_per_s: u64,
     ready: impl FnOnce(SocketAddr) -> Result<(), E>,
     stop: impl Future<Output = ()>,
 ) -> Result<Result<(), E>, RendezvousError> {
@@ -34,25 +37,24 @@ pub async fn serve<E>(
     let socket = AsyncSocket::from_std(socket).map_err(RendezvousError::Socket)?;
     let mut secret = [0; 32];
     keys::random(&mut secret)?;
-    let mut server = Server::new(secret);
-    if let Err(error) = ready(socket.local_addr().map_err(RendezvousError::Socket)?) {
+    let mut server = Server::new(secret, relay_bytes_per_s);
+    let own = socket.local_addr().map_err(RendezvousError::Socket)?;
+    if let Err(error) = ready(own) {
         return Ok(Err(error));
     }
+    let wire = Wire { six: own.is_ipv6(), nat64: false };
+    // A full socket means a lost packet, as it would in any router. Nobody is waited for.
+    let send = |to, datagram: &[u8]| drop(wire.outward(to).map(|to| socket.try_send_to(datagram, to)));
     let serving = async {
         let mut buffer = vec![0; MAX_DATAGRAM_BYTES];
         loop {
             // An error of one peer's (an ICMP message, mostly) is no reason to stop for all.
             let Ok((bytes, from)) = socket.recv_from(&mut buffer).await else { continue };
             let datagram = &buffer[..bytes];
-            // A full socket means a lost packet, as it would in any router. Nobody is waited for.
-            match server.handle(clock.elapsed(), from, datagram) {
+            match server.handle(clock.elapsed(), wire.inward(from), datagram) {
                 Action::Ignore => {}
-                Action::Send(replies) => {
-                    for (to, reply) in replies {
-                        let _ = socket.try_send_to(&reply.encode(), to);
-                    }
-                }
-                Action::Forward(to) => drop(socket.try_send_to(datagram, to)),
+                Action::Send(replies) => replies.iter().for_each(|(to, reply)| send(*to, &reply.encode())),
+                Action::Forward(to) => send(to, datagram),
             }
         }
     };

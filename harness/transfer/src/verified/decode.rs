@@ -82,7 +82,7 @@ impl Decoder {
         Decoder { tree, items, next, expected: vec![hash], offset: range.start }
     }
 
-    /// Length of the next item in bytes, at most [`MAX_ITEM_BYTES`]; none when the range is complete.
+    /// Length of the next item in bytes, at most [`MAX_ITEM_BYTES`](super::MAX_ITEM_BYTES); none when the range is complete.
     pub fn need(&self) -> Option<usize> {
         self.next.as_ref().map(BaoChunk::size)
     }

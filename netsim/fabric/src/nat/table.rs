@@ -85,6 +85,12 @@ impl Nat {
         Nat::new(seed, router, self.externals.clone(), self.config)
     }
 
+    /// The same router with the same table; what it draws and reports begins anew.
+    pub(crate) fn reseed(&mut self, seed: u64, router: u32) {
+        self.random = Stream::new(seed, router, Purpose::NatPort);
+        self.events.clear();
+    }
+
     /// Loses all mappings, as at a reboot.
     pub(crate) fn flush(&mut self, now: Time) {
         while let Some((&id, _)) = self.bindings.first_key_value() {

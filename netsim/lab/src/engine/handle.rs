@@ -24,6 +24,7 @@ pub(super) struct Restart {
     pub(super) now: Time,
     pub(super) seed: u64,
     pub(super) acts: Vec<(u64, Act)>,
+    pub(super) keep: bool,
 }
 
 pub(super) enum Command {
@@ -68,11 +69,11 @@ impl Handle {
     }
 
     /// Empties the network, sets all counters to 0 and starts again with `seed`. Each act happens so many nanoseconds
-    /// later.
-    pub(crate) fn restart(&self, seed: u64, acts: Vec<(u64, Act)>) -> Result<(), EngineError> {
+    /// later. `keep`: routers keep what they know.
+    pub(crate) fn restart(&self, seed: u64, acts: Vec<(u64, Act)>, keep: bool) -> Result<(), EngineError> {
         let mut epoch = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
         *epoch += 1;
-        let restart = Restart { epoch: *epoch, now: clock::now(), seed, acts };
+        let restart = Restart { epoch: *epoch, now: clock::now(), seed, acts, keep };
         self.ask_all(|done| Command::Restart(restart.clone(), done)).map(drop)
     }
 

@@ -16,23 +16,32 @@ impl Lab {
 
     /// The same, and lets each event happen at its time from now on.
     pub fn play(&self, seed: u64, timeline: &[Event]) -> Result<(), LabError> {
+        self.begin(seed, timeline, false)
+    }
+
+    /// The same, but routers keep their mappings: programs that are there already stay reachable.
+    pub fn play_on(&self, seed: u64, timeline: &[Event]) -> Result<(), LabError> {
+        self.begin(seed, timeline, true)
+    }
+
+    fn begin(&self, seed: u64, timeline: &[Event], keep: bool) -> Result<(), LabError> {
         let acts: Result<Vec<(u64, Act)>, LabError> =
             timeline.iter().map(|event| Ok((event.at_ns, self.act(&event.change)?))).collect();
         let acts = acts?;
-        self.restore_interfaces(seed)?;
+        self.restore_interfaces(seed, keep)?;
         for host in self.hosts.values() {
             host.forget_drops()?;
         }
         for (name, router) in &self.kernels {
-            router.restart().map_err(|source| LabError::Counters { host: name.clone(), source })?;
+            router.restart(keep).map_err(|source| LabError::Counters { host: name.clone(), source })?;
         }
-        Ok(self.engine.handle().restart(seed, acts)?)
+        Ok(self.engine.handle().restart(seed, acts, keep)?)
     }
 
     /// Brings the hosts' interfaces back to what they were at first.
-    fn restore_interfaces(&self, seed: u64) -> Result<(), LabError> {
+    fn restore_interfaces(&self, seed: u64, keep: bool) -> Result<(), LabError> {
         // Nothing that is still planned may happen after they are.
-        self.engine.handle().restart(seed, Vec::new())?;
+        self.engine.handle().restart(seed, Vec::new(), keep)?;
         // What became of changes that nobody will look at does not matter, if only they can be undone.
         drop(self.operator.report());
         for interface in self.hosts.values().flat_map(|host| &host.interfaces) {

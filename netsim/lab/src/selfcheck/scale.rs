@@ -3,9 +3,9 @@
 use super::SelfCheckError;
 use crate::clock;
 use crate::lab::Lab;
+use crate::sandbox::available_memory;
 use netsim_fabric::{Purpose, Stream};
 use netsim_topology::{Access, Gateway, Host, Router, Topology, plan};
-use std::fs;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::mpsc::channel;
@@ -48,11 +48,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub fn scale(hosts: usize) -> Result<ScalePoint, SelfCheckError> {
     let topology = topology(hosts);
     let plan = plan(&topology)?;
-    let before = available_memory()?;
+    let before = available_memory().map_err(failed("memory"))?;
     let started = clock::now();
     let lab = Lab::up(&plan, 1)?;
     let up_ns = clock::now().nanos_since(started);
-    let memory_bytes = before.saturating_sub(available_memory()?);
+    let memory_bytes = before.saturating_sub(available_memory().map_err(failed("memory"))?);
     let (pairs, unreachable) = try_pairs(&lab, hosts)?;
     let cpu_per_packet_s = cost_of_packets(&lab, hosts)?;
     let idle_share = idle(&lab)?;
@@ -80,14 +80,6 @@ fn topology(hosts: usize) -> Topology {
         hosts: (0..hosts).map(host).collect(),
         ..Topology::default()
     }
-}
-
-/// In bytes.
-fn available_memory() -> Result<u64, SelfCheckError> {
-    let text = fs::read_to_string("/proc/meminfo").map_err(failed("memory"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kib.map(|kib| kib * 1024).ok_or_else(|| failed("memory")(io::ErrorKind::InvalidData.into()))
 }
 
 fn failed(figure: &'static str) -> impl FnOnce(io::Error) -> SelfCheckError {
