@@ -43,6 +43,6 @@ pub use scenario::{Head, Scenario};
 pub use schema::{scenario_schema, subject_schema};
 pub use shipped::{subjects, suite};
 pub use subject::{
-    Amount, Build, Capture, Commands, FanIn, Limits, Milestone, Program, Ready, Source, Stop, StopSignal, Subject,
-    Values, VersionSpec, What,
+    Amount, Build, Capture, Commands, Delivers, FanIn, Limits, Milestone, Program, Ready, Source, Stop, StopSignal,
+    Subject, Values, VersionSpec, What,
 };

@@ -36,5 +36,17 @@ pub fn subjects() -> &'static [(&'static str, &'static str)] {
     &[
         ("subjects/reference.toml", include_str!("../subjects/reference.toml")),
         ("subjects/curl.toml", include_str!("../subjects/curl.toml")),
+        ("subjects/nginx.toml", include_str!("../subjects/nginx.toml")),
+        ("subjects/nginx-https.toml", include_str!("../subjects/nginx-https.toml")),
+        ("subjects/http3.toml", include_str!("../subjects/http3.toml")),
+        ("subjects/rsync.toml", include_str!("../subjects/rsync.toml")),
+        ("subjects/scp.toml", include_str!("../subjects/scp.toml")),
+        ("subjects/aria2.toml", include_str!("../subjects/aria2.toml")),
+        ("subjects/magic-wormhole.toml", include_str!("../subjects/magic-wormhole.toml")),
+        ("subjects/deltachat.toml", include_str!("../subjects/deltachat.toml")),
+        ("subjects/helia.toml", include_str!("../subjects/helia.toml")),
+        ("subjects/raw-quic.toml", include_str!("../subjects/raw-quic.toml")),
+        ("subjects/iperf3-tcp.toml", include_str!("../subjects/iperf3-tcp.toml")),
+        ("subjects/iperf3-udp.toml", include_str!("../subjects/iperf3-udp.toml")),
     ]
 }

@@ -47,6 +47,8 @@ pub struct Subject {
     pub fan_in: FanIn,
     /// How much its programs may use.
     pub limits: Limits,
+    /// What its fetchers end up with.
+    pub delivers: Delivers,
     /// How to get the program from its source.
     pub build: Option<Build>,
 }
@@ -59,6 +61,17 @@ pub enum FanIn {
     One,
     /// All: a word of its command line that names a provider's value is repeated for each.
     All,
+}
+
+/// What a fetcher ends up with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivers {
+    /// The payload, which is compared byte for byte with what was sent.
+    #[default]
+    Payload,
+    /// Nothing: as many bytes as the payload has are received and dropped. How many they were is its own word.
+    Nothing,
 }
 
 /// How to ask for a version.
@@ -98,6 +111,8 @@ pub(crate) struct SubjectFile {
     environment: BTreeMap<String, String>,
     #[serde(default)]
     files: BTreeMap<String, String>,
+    #[serde(default)]
+    delivers: Delivers,
     relay: Option<ProgramFile>,
     provider: ProgramFile,
     fetcher: ProgramFile,
@@ -163,10 +178,29 @@ impl Subject {
             fetcher_daemon: daemon.map(|daemon| program(*daemon, "fetcher.daemon", Role::Relay)).transpose()?,
             fan_in,
             limits: written.limits.resolve(file)?,
+            delivers: written.delivers,
             build: written.build.map(|BuildFile { only_if, command, artifact }| Build { only_if, command, artifact }),
         };
+        subject.check_delivery(file)?;
         placeholder::check(file, &subject)?;
         Ok(subject)
+    }
+
+    /// What nobody can check, the subject has to say; what is checked needs nobody's word.
+    fn check_delivery(&self, file: &str) -> Result<(), FileError> {
+        let is_bytes = |what: &What| matches!(what, What::Amount { amount: Amount::Bytes, .. });
+        let said = self.fetcher.captures.iter().any(|capture| is_bytes(&capture.what));
+        match (self.delivers, said || self.fetcher.events) {
+            (Delivers::Nothing, false) => {
+                let message = "delivers nothing, so it has to say how much it received; write `bytes = { … }`";
+                Err(FileError::new(file, "fetcher.capture", message))
+            }
+            (Delivers::Payload, _) if said => {
+                let message = "what it delivers is counted; remove this, or write `delivers = \"nothing\"`";
+                Err(FileError::new(file, "fetcher.capture.bytes", message))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Every program of it, with its key in the file.

@@ -12,6 +12,18 @@ fn every_shipped_subject_is_valid_and_can_be_had() {
         shipped.iter().filter(|subject| subject.obtain.is_none()).map(|subject| subject.name.as_str()).collect();
     assert_eq!(lacking, [""; 0], "these do not say how they are obtained");
     assert_eq!(shipped[0].name, "reference", "what is run by default comes first");
+    // The installer knows exactly those that are not built here, the others' lines name it, and the README names all.
+    let installer = include_str!("../../ci/subjects");
+    let names = installer.lines().find_map(|line| line.strip_prefix("names=(")?.strip_suffix(')')).unwrap();
+    let mut names: Vec<&str> = names.split(' ').collect();
+    for (Subject { name, obtain, .. }, (file, _)) in shipped.iter().zip(subjects()) {
+        assert_eq!(*file, format!("subjects/{name}.toml"));
+        let installed = obtain.iter().any(|obtain| obtain.contains(&format!("ci/subjects {name}`")));
+        assert_eq!(installed, names.contains(&name.as_str()), "{name}");
+        names.retain(|known| known != name);
+        assert!(include_str!("../../README.md").contains(&format!("| `{name}` |")), "{name}");
+    }
+    assert_eq!(names, [""; 0], "these are no subjects");
 }
 
 const GOOD: &str = r#"
@@ -127,6 +139,9 @@ fn mistakes_name_file_key_and_fix() {
         ("files = 1000", "files = -1"),
         ("space = ", "spaces = "),
         ("schema = 1", "schema = 2"),
+        ("schema = 1", "schema = 1\ndelivers = \"all\""),
+        ("schema = 1", "schema = 1\ndelivers = \"nothing\""),
+        ("messages = { json = \"/messages\" }", "bytes = { json = \"/messages\" }"),
     ];
     let errors: Vec<String> = rows
         .iter()

@@ -471,6 +471,11 @@ fn facts(run: &RunRecord) -> Markup {
         ("Project", run.project.clone()),
         ("Commit", run.commit.clone().unwrap_or("none".into())),
         ("Message", detail.map(|detail| detail.summary.clone()).unwrap_or_default()),
+        (
+            "Delivered",
+            if run.subject_detail.delivers_nothing { "nothing; what arrived is the subject’s own word" } else { "" }
+                .to_owned(),
+        ),
         ("Payload", format!("{} in {}", text::bytes(run.payload_bytes as f64), plural(run.payload_files, "file"))),
         ("Subject’s version", run.subject_detail.version.clone().unwrap_or_default()),
         ("Subject’s program", run.subject_detail.binary_hash.clone().unwrap_or_default()),

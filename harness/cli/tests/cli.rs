@@ -97,6 +97,8 @@ const IN_A_LAB: &[Test] = &[
     ("a_subject_sees_nothing_of_the_users", subjects::a_subject_sees_nothing_of_the_users),
     ("a_check_explains", subjects::a_check_explains),
     ("an_expected_share_decides", subjects::an_expected_share_decides),
+    ("what_delivers_nothing_is_taken_at_its_word", subjects::what_delivers_nothing_is_taken_at_its_word),
+    ("a_relay_is_somewhere", subjects::a_relay_is_somewhere),
     ("a_daemon_does_not_outlive_its_run", subjects::a_daemon_does_not_outlive_its_run),
     ("a_program_that_is_not_installed_is_named", subjects::a_program_that_is_not_installed_is_named),
     ("an_unreachable_provider_is_not_trusted", subjects::an_unreachable_provider_is_not_trusted),

@@ -10,8 +10,6 @@ use std::collections::BTreeMap;
 
 /// What the numbers are made of.
 pub(crate) struct Facts<'a> {
-    /// Of each fetcher's payload.
-    pub(crate) payload_bytes: u64,
     pub(crate) fetchers: &'a [FetcherSeen],
     /// What only the providers can count.
     pub(crate) provider_amounts: &'a [BTreeMap<Amount, f64>],
@@ -57,7 +55,7 @@ const HEADER_BYTES: u64 = 40;
 /// The numbers of a completed and verified transfer.
 pub(crate) fn samples(facts: &Facts) -> Vec<Sample> {
     let mut samples = Samples::default();
-    let all_bytes = facts.payload_bytes as f64 * facts.fetchers.len() as f64;
+    let all_bytes: f64 = facts.fetchers.iter().map(|fetcher| fetcher.bytes as f64).sum();
     let span = Span::of(facts.fetchers);
     if let Some(span) = &span {
         samples.add("goodput", all_bytes * 8.0 / span.seconds());
@@ -130,7 +128,7 @@ impl Samples {
         let sum = |amount| facts.fetchers.iter().map(|f| f.amounts.get(&amount).copied()).sum::<Option<f64>>();
         self.add_some("direct_bytes", sum(Amount::DirectBytes));
         self.add_some("relayed_bytes", sum(Amount::RelayedBytes));
-        let blocks = (facts.payload_bytes as f64 / BLOCK_BYTES).ceil() * facts.fetchers.len() as f64;
+        let blocks = facts.fetchers.iter().map(|f| (f.bytes as f64 / BLOCK_BYTES).ceil()).sum::<f64>();
         if blocks > 0.0 {
             self.add_some("messages_per_block", sum(Amount::Messages).map(|messages| messages / blocks));
         }
@@ -139,7 +137,7 @@ impl Samples {
         }
         let goodput = |fetcher: &FetcherSeen| {
             let span = Span::of(std::slice::from_ref(fetcher))?;
-            Some(facts.payload_bytes as f64 * 8.0 / span.seconds())
+            Some(fetcher.bytes as f64 * 8.0 / span.seconds())
         };
         if let Some(rates) = facts.fetchers.iter().map(goodput).collect::<Option<Vec<f64>>>() {
             for (fetcher, rate) in facts.fetchers.iter().zip(&rates) {
@@ -233,9 +231,9 @@ mod tests {
         LinkReport { bytes, packets, ..LinkReport::default() }
     }
 
-    fn fetcher(host: &str, started_s: f64, milestones: &[(Milestone, f64)], ended_s: f64) -> FetcherSeen {
+    fn fetcher(host: &str, bytes: u64, started_s: f64, milestones: &[(Milestone, f64)], ended_s: f64) -> FetcherSeen {
         let milestones = milestones.iter().copied().collect();
-        FetcherSeen { host: host.into(), started_s, ended_s, milestones, ..FetcherSeen::default() }
+        FetcherSeen { host: host.into(), bytes, started_s, ended_s, milestones, ..FetcherSeen::default() }
     }
 
     fn process(role: Role, cpu_user_s: f64, peak_rss_bytes: u64, context_switches: u64) -> ProcessReport {
@@ -252,8 +250,8 @@ mod tests {
         }
     }
 
-    fn facts<'a>(payload_bytes: u64, fetchers: &'a [FetcherSeen], network: &'a NetworkFacts<'a>) -> Facts<'a> {
-        Facts { payload_bytes, fetchers, provider_amounts: &[], processes: &[], network, cross: &[] }
+    fn facts<'a>(fetchers: &'a [FetcherSeen], network: &'a NetworkFacts<'a>) -> Facts<'a> {
+        Facts { fetchers, provider_amounts: &[], processes: &[], network, cross: &[] }
     }
 
     /// All numbers, as `metric` or `metric peer`.
@@ -269,7 +267,7 @@ mod tests {
     #[test]
     fn numbers_follow_their_definitions() {
         let moments = [(Milestone::Connected, 0.5), (Milestone::FirstByte, 0.6), (Milestone::Done, 2.5)];
-        let fetchers = [fetcher("bob", 0.0, &moments, 2.6)];
+        let fetchers = [fetcher("bob", 400, 0.0, &moments, 2.6)];
         let (links, up) = ([link(900, 3), link(100, 2)], [link(650, 5)]);
         let stalls = Some(Stalls { longest_s: 0.25, total_s: 0.5 });
         let network = NetworkFacts {
@@ -297,10 +295,9 @@ mod tests {
             ("peak_queueing_delay", 0.007),
             ("median_queueing_delay", 0.002),
         ]);
-        assert_eq!(named(&facts(400, &fetchers, &network)), expect);
+        assert_eq!(named(&facts(&fetchers, &network)), expect);
         // Nothing that is not the subject's alone.
-        let shared =
-            named(&facts(400, &fetchers, &NetworkFacts { peak_queueing_ns: 7_000_000, ..NetworkFacts::default() }));
+        let shared = named(&facts(&fetchers, &NetworkFacts { peak_queueing_ns: 7_000_000, ..NetworkFacts::default() }));
         let expect = ["goodput", "median_queueing_delay", "peak_queueing_delay", "setup_time", "time_to_first_byte"];
         assert_eq!(shared.keys().collect::<Vec<_>>(), [&expect[..], &["total_time", "transfer_time"]].concat());
     }
@@ -308,10 +305,10 @@ mod tests {
     #[test]
     fn several_fetchers_are_one_transfer_from_the_first_connection_to_the_last_byte() {
         let fetchers = [
-            fetcher("a", 0.0, &[(Milestone::Connected, 1.0), (Milestone::Done, 3.0)], 3.1),
-            fetcher("b", 0.5, &[(Milestone::Connected, 2.0), (Milestone::Done, 3.0)], 5.0),
+            fetcher("a", 1000, 0.0, &[(Milestone::Connected, 1.0), (Milestone::Done, 3.0)], 3.1),
+            fetcher("b", 1000, 0.5, &[(Milestone::Connected, 2.0), (Milestone::Done, 3.0)], 5.0),
         ];
-        let got = named(&facts(1000, &fetchers, &NetworkFacts::default()));
+        let got = named(&facts(&fetchers, &NetworkFacts::default()));
         assert_eq!((got["goodput"], got["transfer_time"], got["total_time"]), (8000.0, 2.0, 5.0));
         assert_eq!((got["goodput a"], got["goodput b"]), (4000.0, 8000.0));
         assert_eq!(got["setup_time"], 1.5, "the slowest one's, from its own start");
@@ -322,19 +319,24 @@ mod tests {
     #[test]
     fn without_the_subjects_word_the_process_end_counts_and_nothing_is_invented() {
         let network = NetworkFacts::default();
-        let fetchers = [fetcher("bob", 0.0, &[(Milestone::Connected, 0.6)], 2.6)];
-        let got = named(&facts(0, &fetchers, &network));
+        let fetchers = [fetcher("bob", 0, 0.0, &[(Milestone::Connected, 0.6)], 2.6)];
+        let got = named(&facts(&fetchers, &network));
         assert_eq!(got["transfer_time"], 2.0);
         assert!(!got.contains_key("time_to_first_byte") && !got.contains_key("wire_overhead"));
-        let blind = [fetcher("bob", 0.0, &[], 2.6)];
-        assert!(!named(&facts(0, &blind, &network)).contains_key("goodput"));
+        let blind = [fetcher("bob", 0, 0.0, &[], 2.6)];
+        assert!(!named(&facts(&blind, &network)).contains_key("goodput"));
     }
 
     #[test]
     fn sides_and_their_own_words_are_summed_up() {
         let network = NetworkFacts::default();
-        let mut bob =
-            fetcher("bob", 0.0, &[(Milestone::Connected, 0.0), (Milestone::Direct, 0.3), (Milestone::Done, 1.0)], 1.0);
+        let mut bob = fetcher(
+            "bob",
+            524_288,
+            0.0,
+            &[(Milestone::Connected, 0.0), (Milestone::Direct, 0.3), (Milestone::Done, 1.0)],
+            1.0,
+        );
         bob.amounts = [(Amount::Messages, 6.0), (Amount::DirectBytes, 400.0), (Amount::RelayedBytes, 50.0)].into();
         let fetchers = [bob];
         let imports = [BTreeMap::from([(Amount::ImportTime, 0.5)]), BTreeMap::from([(Amount::ImportTime, 0.75)])];
@@ -357,12 +359,8 @@ mod tests {
             goodput_bps: 3.0 * 8.0 * 524_288.0,
             failure: None,
         };
-        let facts = Facts {
-            provider_amounts: &imports,
-            processes: &processes,
-            cross: &[tcp],
-            ..facts(524_288, &fetchers, &network)
-        };
+        let facts =
+            Facts { provider_amounts: &imports, processes: &processes, cross: &[tcp], ..facts(&fetchers, &network) };
         let got = named(&facts);
         let expect = table([
             ("import_time", 0.75),

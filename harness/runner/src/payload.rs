@@ -122,6 +122,7 @@ impl Payload {
         values.set("payload.path", self.directory.join(FILE_NAME).to_string_lossy());
         values.set("payload.name", FILE_NAME);
         values.set("payload.list", self.list.to_string_lossy());
+        values.set("payload.bytes", self.bytes().to_string());
         values
     }
 

@@ -1,7 +1,7 @@
 //! From a subject's file to programs that can be run on this machine.
 
 use longhaul_record::SubjectDetail;
-use longhaul_scenarios::{Build, Subject, Values};
+use longhaul_scenarios::{Build, Delivers, Subject, Values};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
@@ -77,7 +77,9 @@ pub enum PrepareError {
 impl Programs {
     /// Where programs are looked for by this process.
     pub fn of_this_process(repository: Option<PathBuf>) -> Programs {
-        let path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
+        let written = std::env::var_os("PATH").unwrap_or_default();
+        // Servers are not in everybody's path.
+        let path = installed().into_iter().chain(std::env::split_paths(&written)).chain(["/usr/sbin".into()]).collect();
         let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_path_buf));
         Programs { repository, beside, path }
     }
@@ -141,7 +143,8 @@ impl Programs {
         let binary = subject.fetcher.command.first().and_then(|program| programs.get(program));
         let binary_hash = binary.and_then(|path| hash_of(path).ok());
         let mut prepared = Prepared { subject: subject.clone(), detail: SubjectDetail::default(), programs, path };
-        prepared.detail = SubjectDetail { version: prepared.ask_version(), binary_hash };
+        let delivers_nothing = subject.delivers == Delivers::Nothing;
+        prepared.detail = SubjectDetail { version: prepared.ask_version(), binary_hash, delivers_nothing };
         Ok(prepared)
     }
 
@@ -151,6 +154,13 @@ impl Programs {
         let candidates = own.into_iter().chain(self.beside.iter().chain(&self.path).map(|dir| dir.join(program)));
         candidates.into_iter().find(|path| is_program(path))
     }
+}
+
+/// Where `ci/subjects` puts what is no package of the system's.
+fn installed() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let data = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")))?;
+    Some(data.join("longhaul/subjects/bin"))
 }
 
 fn is_program(path: &Path) -> bool {

@@ -11,7 +11,7 @@ use crate::transfer::{Failure, Interrupt, Progress, Seen, Setting, TransferError
 use longhaul_record::{
     Calibration, Fidelity, HostDetail, LinkReport, Outcome, RunRecord, SCHEMA, Sample, Tolerance, Trigger, text,
 };
-use longhaul_scenarios::Scenario;
+use longhaul_scenarios::{Delivers, Scenario};
 use longhaul_stats::{judge, judge_cross};
 use netsim_lab::{CalibrateError, Engines, Lab, Space};
 use netsim_topology::plan;
@@ -123,10 +123,15 @@ fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, inter
     if let Some(failure) = seen.failure.clone() {
         return Err(Stop::Failed(failure));
     }
-    progress.step("checking every byte");
-    verify(scenario, payload, &out)
-        .map_err(|reason| Stop::Failed(Failure { outcome: Outcome::SubjectFailed, reason }))?;
-    record.samples = samples(scenario, payload, &seen, &fetchers, record);
+    let checked = match order.prepared.subject.delivers {
+        Delivers::Payload => {
+            progress.step("checking every byte");
+            verify(scenario, payload, &out)
+        }
+        Delivers::Nothing => said_enough(&seen),
+    };
+    checked.map_err(|reason| Stop::Failed(Failure { outcome: Outcome::SubjectFailed, reason }))?;
+    record.samples = samples(scenario, &seen, &fetchers, record);
     judge_record(record);
     Ok(())
 }
@@ -140,14 +145,16 @@ fn verify(scenario: &Scenario, payload: &Payload, out: &Path) -> Result<(), Stri
     })
 }
 
-/// The numbers of a transfer that was verified.
-fn samples(
-    scenario: &Scenario,
-    payload: &Payload,
-    seen: &Seen,
-    fetchers: &Fetchers,
-    record: &RunRecord,
-) -> Vec<Sample> {
+/// Where nothing is delivered, the fetchers' word is all there is.
+fn said_enough(seen: &Seen) -> Result<(), String> {
+    match seen.fetchers.iter().find(|fetcher| fetcher.bytes == 0) {
+        Some(silent) => Err(format!("{} did not say that it received anything", silent.host)),
+        None => Ok(()),
+    }
+}
+
+/// The numbers of a transfer that went well.
+fn samples(scenario: &Scenario, seen: &Seen, fetchers: &Fetchers, record: &RunRecord) -> Vec<Sample> {
     let [access, providers] =
         [&scenario.roles.fetchers, &scenario.roles.providers].map(|hosts| access_links(scenario, hosts));
     let of = |names: &[String], up_alone: bool| -> Vec<LinkReport> {
@@ -163,7 +170,6 @@ fn samples(
         median_queueing_s: metrics::median_queueing_s(&seen.snapshot.timeline),
     };
     metrics::samples(&Facts {
-        payload_bytes: payload.bytes(),
         fetchers: &seen.fetchers,
         provider_amounts: &seen.provider_amounts,
         processes: &record.processes,

@@ -8,7 +8,7 @@ use crate::payload::Payload;
 use crate::program::Prepared;
 pub(crate) use confined::space_bytes;
 use longhaul_record::{CrossReport, Outcome, ProcessReport, Role};
-use longhaul_scenarios::{Amount, FanIn, Milestone, Scenario, Values};
+use longhaul_scenarios::{Amount, Delivers, FanIn, Milestone, Scenario, Values};
 use netsim_lab::{CrossError, Lab, LabError, Snapshot};
 use running::{Running, State, address_of, seconds_between};
 use std::collections::BTreeMap;
@@ -57,6 +57,8 @@ pub(crate) struct FetcherSeen {
     pub(crate) amounts: BTreeMap<Amount, f64>,
     /// Verified payload bytes by its own word: when, bytes.
     pub(crate) progress: Vec<(f64, u64)>,
+    /// Payload bytes that it got: the payload's, which is checked, or its own word where nothing is delivered.
+    pub(crate) bytes: u64,
 }
 
 /// Why a transfer is not a measurement.
@@ -166,7 +168,7 @@ pub(crate) fn transfer(setting: &Setting) -> Result<Seen, TransferError> {
     let snapshot = setting.lab.snapshot()?;
     let cross = cross.stop();
     let failure = failure.or_else(|| cast.fetchers.iter().find_map(|fetcher| fetcher.listener.missing()));
-    let fetchers = seen_of(&cast.fetchers);
+    let fetchers = setting.seen_of(&cast.fetchers);
     let providers = cast.ready.iter().filter(|running| running.role() == Role::Provider);
     let provider_amounts = providers.map(|provider| provider.listener.amounts.clone()).collect();
     setting.progress.step("stopping the programs");
@@ -177,25 +179,29 @@ pub(crate) fn transfer(setting: &Setting) -> Result<Seen, TransferError> {
     Ok(Seen { processes, fetchers, provider_amounts, snapshot, cross, failure })
 }
 
-/// What the fetchers said and did, on the first one's clock.
-fn seen_of(fetchers: &[Running]) -> Vec<FetcherSeen> {
-    let Some(start) = fetchers.first().map(|first| first.process.started()) else { return Vec::new() };
-    let of = |fetcher: &Running| {
-        let started_s = seconds_between(start, fetcher.process.started());
-        let listener = &fetcher.listener;
-        FetcherSeen {
-            host: fetcher.host.name().to_owned(),
-            started_s,
-            ended_s: fetcher.ended.map_or(0.0, |ended| seconds_between(start, ended.at)),
-            milestones: listener.milestones.iter().map(|(milestone, t)| (*milestone, started_s + t)).collect(),
-            amounts: listener.amounts.clone(),
-            progress: listener.progress.iter().map(|(t, bytes)| (started_s + t, *bytes)).collect(),
-        }
-    };
-    fetchers.iter().map(of).collect()
-}
-
 impl<'a> Setting<'a> {
+    /// What the fetchers said and did, on the first one's clock.
+    fn seen_of(&self, fetchers: &[Running]) -> Vec<FetcherSeen> {
+        let Some(start) = fetchers.first().map(|first| first.process.started()) else { return Vec::new() };
+        let of = |fetcher: &Running| {
+            let started_s = seconds_between(start, fetcher.process.started());
+            let listener = &fetcher.listener;
+            FetcherSeen {
+                host: fetcher.host.name().to_owned(),
+                started_s,
+                ended_s: fetcher.ended.map_or(0.0, |ended| seconds_between(start, ended.at)),
+                milestones: listener.milestones.iter().map(|(milestone, t)| (*milestone, started_s + t)).collect(),
+                amounts: listener.amounts.clone(),
+                progress: listener.progress.iter().map(|(t, bytes)| (started_s + t, *bytes)).collect(),
+                bytes: match self.prepared.subject.delivers {
+                    Delivers::Payload => self.payload.bytes(),
+                    Delivers::Nothing => listener.bytes(),
+                },
+            }
+        };
+        fetchers.iter().map(of).collect()
+    }
+
     /// Starts all that has to be there before a fetcher's clock starts, and waits for it. Returns what each fetcher's
     /// command line may refer to.
     fn set_up(&'a self, cast: &mut Cast<'a>) -> Result<Result<Vec<Values>, Failure>, TransferError> {
@@ -255,11 +261,14 @@ impl<'a> Setting<'a> {
         Ok(Ok(all))
     }
 
-    /// Where the subject's relay runs, if it has one and the scenario a place for it.
+    /// Where the subject's relay runs, if it has one and the scenario a place for it. A subject that has no other command
+    /// lines for want of a relay cannot do without: then it is where the first provider is.
     fn relay_host(&self) -> Option<&'a String> {
-        let roles = &self.scenario.roles;
-        let host = roles.relay.as_ref().or(roles.rendezvous.as_ref())?;
-        self.prepared.subject.relay.as_ref().map(|_| host)
+        let (subject, roles) = (&self.prepared.subject, &self.scenario.roles);
+        subject.relay.as_ref()?;
+        let optional = subject.provider.relayed.is_some() || subject.fetcher.relayed.is_some();
+        let own = if optional { None } else { roles.providers.first() };
+        roles.relay.as_ref().or(roles.rendezvous.as_ref()).or(own)
     }
 
     /// Waits until programs that were started can be used. They join the cast in any case, so that they are ended.

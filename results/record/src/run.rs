@@ -156,6 +156,9 @@ pub struct SubjectDetail {
     pub version: Option<String>,
     /// BLAKE3 hash of the fetcher's program file, in hexadecimal.
     pub binary_hash: Option<String>,
+    /// Whether it delivers nothing: how many bytes arrived is its own word, and none was compared with what was sent.
+    #[serde(default)]
+    pub delivers_nothing: bool,
 }
 
 /// The machine a run was measured on.

@@ -80,6 +80,8 @@ pub enum Amount {
     ImportTime,
     /// Messages of its protocol, of all kinds, sent and received.
     Messages,
+    /// Bytes it received, of a subject that delivers nothing.
+    Bytes,
     /// Payload bytes that came without a relay.
     DirectBytes,
     /// Payload bytes that came through a relay.
@@ -87,13 +89,15 @@ pub enum Amount {
 }
 
 impl Amount {
-    const ALL: [Amount; 4] = [Amount::ImportTime, Amount::Messages, Amount::DirectBytes, Amount::RelayedBytes];
+    const ALL: [Amount; 5] =
+        [Amount::ImportTime, Amount::Messages, Amount::Bytes, Amount::DirectBytes, Amount::RelayedBytes];
 
     /// As in files.
     pub fn as_str(self) -> &'static str {
         match self {
             Amount::ImportTime => "import_time",
             Amount::Messages => "messages",
+            Amount::Bytes => "bytes",
             Amount::DirectBytes => "direct_bytes",
             Amount::RelayedBytes => "relayed_bytes",
         }

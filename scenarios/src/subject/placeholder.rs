@@ -5,8 +5,8 @@ use crate::error::{FileError, nearest};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What every program may refer to.
-const ALWAYS: [&str; 7] =
-    ["payload.dir", "payload.path", "payload.name", "payload.list", "out", "home", "self.address"];
+const ALWAYS: [&str; 8] =
+    ["payload.dir", "payload.path", "payload.name", "payload.list", "payload.bytes", "out", "home", "self.address"];
 
 /// What stands for the words in braces, by their name. Several values are those of several providers.
 #[derive(Debug, Clone, Default)]

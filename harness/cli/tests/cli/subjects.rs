@@ -196,6 +196,64 @@ pub(crate) fn a_flood_is_ended() {
     }
 }
 
+/// Where nothing is delivered, the subject's word is all there is, and the record says so.
+pub(crate) fn what_delivers_nothing_is_taken_at_its_word() {
+    let ground = Ground::new();
+    let file = ground.file("small.toml", &scenario("small").replace("\"1s\"", "\"30s\""));
+    let run = |script: &str, captures: &str| {
+        let fetcher = Scripts { name: "raw", fetcher: script, ..GOOD };
+        let text = fetcher.text().replace("name = \"raw\"", "name = \"raw\"\ndelivers = \"nothing\"");
+        let subject = ground.file("raw.toml", &(text + "[fetcher.capture]\n" + captures));
+        ground.longhaul(&["run", file, "--subject", subject, "--json", "--db", DB])
+    };
+    let captures = "connected = { regex = 'at last' }\nbytes = { regex = 'got (\\d+)' }\n";
+    let ended = run("echo at last; sleep 0.1; echo got $(({payload.bytes} / 2))", captures);
+    assert!(!ended.records().is_empty(), "{ended:?}");
+    // A busy machine is no subject's fault.
+    for record in ended.records() {
+        assert!(matches!(record.outcome, Outcome::Ok | Outcome::Untrusted), "{record:?}");
+        assert!(record.subject_detail.delivers_nothing);
+        // A network that could not be calibrated carried nothing.
+        let of = |metric: &str| record.samples.iter().find(|sample| sample.metric == metric).map(|found| found.value);
+        if let (Some(goodput), Some(seconds)) = (of("goodput"), of("transfer_time")) {
+            assert!((goodput * seconds / 8.0 - 32_768.0).abs() < 1.0, "{record:?}");
+        }
+        assert!(record.outcome == Outcome::Untrusted || of("goodput").is_some(), "{record:?}");
+    }
+    let ended = run("echo at last; echo got 0", captures);
+    let record = ended.records().pop().unwrap();
+    let reason = record.reason.unwrap();
+    let silent = "bob did not say that it received anything";
+    assert!(record.outcome == Outcome::Untrusted || reason == silent, "{reason}");
+    run("true", "").refused(2, &["`fetcher.capture`: delivers nothing, so it has to say how much it received"]);
+}
+
+/// Where the scenario has no host for it, a relay that a subject cannot do without runs with the provider.
+pub(crate) fn a_relay_is_somewhere() {
+    let ground = Ground::new();
+    let file = ground.file("small.toml", &scenario("small").replace("\"1s\"", "\"30s\""));
+    let relay = "[relay]\ncommand = [\"sh\", \"-c\", \"echo at {self.address}; exec sleep 1000\"]\n\
+                 ready = { line = \"at\" }\n";
+    let fetcher = Scripts { name: "helped", fetcher: "test {relay.address} = {provider.address} && COPY", ..GOOD };
+    let text = fetcher.text().replace("COPY", COPY) + relay;
+    let subject = ground.file("helped.toml", &text);
+    let ended = ground.longhaul(&["run", file, "--subject", subject, "--json", "--db", DB]);
+    assert!(!ended.records().is_empty(), "{ended:?}");
+    for record in ended.records() {
+        assert!(matches!(record.outcome, Outcome::Ok | Outcome::Untrusted), "{record:?}");
+        // A network that could not be calibrated had no processes.
+        if let Some(relay) = record.processes.first() {
+            assert_eq!((record.processes.len(), relay.host.as_str()), (3, "alice"));
+        }
+    }
+    let without = text.clone() + "[fetcher.relayed]\ncommand = [\"false\"]\n";
+    let subject = ground.file("optional.toml", &without);
+    let ended = ground.longhaul(&["run", file, "--subject", subject, "--json", "--db", DB]);
+    let record = ended.records().pop().unwrap();
+    let reason = record.reason.unwrap();
+    assert!(record.outcome == Outcome::Untrusted || reason.contains("needs {relay.address}"), "{reason}");
+}
+
 /// Where a share of success is expected, that share decides; the table says how sure it is.
 pub(crate) fn an_expected_share_decides() {
     let ground = Ground::new();

@@ -59,7 +59,8 @@ impl<'a> Listener<'a> {
 
     /// Payload bytes that have arrived by its own word.
     pub(super) fn bytes(&self) -> u64 {
-        self.progress.last().map_or(0, |(_, bytes)| *bytes)
+        let said = self.amounts.get(&Amount::Bytes).map(|bytes| bytes.round() as u64);
+        said.or_else(|| self.progress.last().map(|(_, bytes)| *bytes)).unwrap_or(0)
     }
 
     /// Takes in a line. Times count from `start`.

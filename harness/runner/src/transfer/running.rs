@@ -57,7 +57,9 @@ impl Setting<'_> {
         let mut values = values.clone();
         values.set("home", places.home.to_string_lossy());
         values.set("self.address", address_of(host));
-        let Some(command) = program.command_for(self.payload.is_tree(), self.relay_host().is_some()) else {
+        // A relay does not know what it carries.
+        let tree = self.payload.is_tree() && role != Role::Relay;
+        let Some(command) = program.command_for(tree, self.relay_host().is_some()) else {
             return Err(Failure::subject(format!("{whose} has no `command_tree`: it cannot send many files")));
         };
         if let Some(lacking) = program.prepare.iter().flatten().chain(command).find_map(|word| values.lacking(word)) {

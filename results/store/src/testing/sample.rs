@@ -139,6 +139,7 @@ pub fn run(shape: Shape) -> RunRecord {
         subject_detail: SubjectDetail {
             version: Some("0.1.0".into()),
             binary_hash: Some(format!("{:064x}", shape.commit)),
+            delivers_nothing: false,
         },
         host: host(),
         seed: 4711 + u64::from(serial),
