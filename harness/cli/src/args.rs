@@ -91,6 +91,10 @@ pub(crate) struct MeasureArgs {
     /// How often to run each scenario, instead of what its file says
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) repeat: Option<u32>,
+    /// Count the instructions of both sides, under Valgrind's Callgrind, instead of measuring times: slow, but two runs differ
+    /// by about a hundredth at most
+    #[arg(long)]
+    pub(crate) instructions: bool,
     /// Print one run record a line on standard output
     #[arg(long)]
     pub(crate) json: bool,

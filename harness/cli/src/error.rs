@@ -106,6 +106,9 @@ pub(crate) enum CliError {
     /// A commit was named, but nothing of it would be measured.
     #[error("nothing is built from this repository for {}; write a `[build]` in the subject's file", subjects.join(", "))]
     NotBuiltHere { subjects: Vec<String> },
+    /// Instructions cannot be counted.
+    #[error("`valgrind` counts instructions and is not installed; install it (Debian: apt-get install valgrind)")]
+    NoValgrind,
     /// None of the subjects can run here.
     #[error("none of the subjects can run on this machine; `longhaul subject list` says why")]
     NoSubject,
@@ -184,6 +187,7 @@ impl CliError {
             | CliError::Doctor { .. }
             | CliError::Subject { .. }
             | CliError::NoSubject
+            | CliError::NoValgrind
             | CliError::Open(_)
             | CliError::Results(_)
             | CliError::Insert { .. }

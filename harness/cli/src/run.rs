@@ -140,11 +140,13 @@ pub(crate) fn measure(
     store: &SqliteStore,
     stop: &Stop,
 ) -> Result<Vec<RunRecord>, CliError> {
+    let valgrind = if args.instructions { Some(valgrind(&asked.under_test.programs)?) } else { None };
+    let valgrind = valgrind.as_deref();
     let prepared = prepare(asked)?;
     let repository = asked.under_test.repository.as_ref();
     let engines = args.engines.engines();
     let (seed, json, machine) = (args.seed, args.json, machine(VERSION, engines));
-    let context = Context { seed, json, repository, machine, engines, sandbox, stop };
+    let context = Context { seed, json, repository, machine, engines, valgrind, sandbox, stop };
     let repeats = |scenario: &Scenario| args.repeat.unwrap_or(scenario.repeat);
     let total = scenarios.iter().map(|scenario| repeats(scenario) as usize * prepared.len()).sum();
     let mut records = Vec::new();
@@ -179,6 +181,10 @@ pub(crate) fn measure(
     Ok(records)
 }
 
+fn valgrind(programs: &Programs) -> Result<PathBuf, CliError> {
+    programs.tool("valgrind").ok_or(CliError::NoValgrind)
+}
+
 /// Runs a subject once, and keeps nothing. `None` if the user interrupted it.
 pub(crate) fn once(
     scenario: &Scenario,
@@ -188,7 +194,8 @@ pub(crate) fn once(
 ) -> Result<Option<RunRecord>, CliError> {
     let engines = Engines::default();
     let machine = machine(VERSION, engines);
-    let context = Context { seed: 1, json: false, repository: None, machine, engines, sandbox, stop };
+    let valgrind = None;
+    let context = Context { seed: 1, json: false, repository: None, machine, engines, valgrind, sandbox, stop };
     let staging = sandbox.scratch().join("staged");
     let payload = stage(scenario, sandbox, &staging)?;
     let bar = Bar::new(1, 1, &scenario.name, &prepared.subject.name);
@@ -237,6 +244,7 @@ struct Context<'a> {
     repository: Option<&'a Repository>,
     machine: HostDetail,
     engines: Engines,
+    valgrind: Option<&'a Path>,
     sandbox: &'a Sandbox,
     stop: &'a Stop,
 }
@@ -273,6 +281,7 @@ impl Context<'_> {
             seed: self.seed + u64::from(iteration),
             iteration,
             trigger: if std::env::var_os("CI").is_some() { Trigger::Ci } else { Trigger::Local },
+            valgrind: self.valgrind,
             scratch: &scratch,
         };
         let record = longhaul_runner::run(&order, bar, &|| self.stop.wanted());

@@ -99,6 +99,11 @@ impl Programs {
         Ok(prepared)
     }
 
+    /// Where a program that subjects do not bring is, if it is anywhere.
+    pub fn tool(&self, program: &str) -> Option<PathBuf> {
+        self.find(program, None)
+    }
+
     /// Where a program is, if it is anywhere.
     pub(crate) fn find(&self, program: &str, artifact: Option<&Path>) -> Option<PathBuf> {
         let own = artifact.filter(|path| path.is_dir() || path.file_name().is_some_and(|name| name == program));

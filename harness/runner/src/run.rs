@@ -40,6 +40,8 @@ pub struct Order<'a> {
     pub iteration: u32,
     /// What asked for it.
     pub trigger: Trigger,
+    /// Where Valgrind is, if instructions are to be counted instead of times measured.
+    pub valgrind: Option<&'a Path>,
     /// An empty directory for this run alone.
     pub scratch: &'a Path,
 }
@@ -104,6 +106,7 @@ fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, inter
         out: &out,
         homes: &homes,
         tmps: &tmps,
+        valgrind: order.valgrind,
         space: space.bytes(),
         seed: order.seed,
         progress,

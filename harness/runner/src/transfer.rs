@@ -1,6 +1,7 @@
 //! Runs a subject's programs inside a lab that is up.
 
 mod confined;
+mod counted;
 mod listener;
 mod running;
 
@@ -99,6 +100,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) homes: &'a Path,
     /// An empty directory for what they see as `/tmp`, likewise.
     pub(crate) tmps: &'a Path,
+    /// Where Valgrind is, if instructions are to be counted.
+    pub(crate) valgrind: Option<&'a Path>,
     /// Bytes that all of these may take.
     pub(crate) space: u64,
     pub(crate) seed: u64,

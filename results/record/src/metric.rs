@@ -264,6 +264,14 @@ pub const METRICS: &[Metric] = &[
         definition: "Median over intervals of 50 ms of the longest wait of a packet for any link's turn.",
     },
     Metric {
+        id: "instructions",
+        title: "Instructions",
+        unit: Unit::Count,
+        direction: Direction::Lower,
+        delta_permille: 10,
+        definition: "Instructions that one side's processes executed outside the kernel, counted by Valgrind's Callgrind.",
+    },
+    Metric {
         id: "iteration_time",
         title: "Time per iteration",
         unit: Unit::Seconds,

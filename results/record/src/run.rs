@@ -251,6 +251,9 @@ pub struct ProcessReport {
     /// was counted.
     #[serde(default)]
     pub context_switches: u64,
+    /// Instructions it executed outside the kernel, with its children; counted only where that was asked for.
+    #[serde(default)]
+    pub instructions: Option<u64>,
     /// The end of what it wrote to standard error. Untrusted text.
     pub stderr_tail: String,
 }

@@ -9,7 +9,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::fchown;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -95,14 +95,25 @@ fn how_words(how: How) -> String {
     }
 }
 
-/// Writes a file below `home`, where programs that are not trusted may have put links and pipes meanwhile.
+/// Opens what lies below `at`, and nothing that it leads to from there.
+fn open(at: &OwnedFd, name: &str, flags: OFlag) -> nix::Result<OwnedFd> {
+    let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
+    // The kernel refuses a mode without a file to be made.
+    let mode = if flags.contains(OFlag::O_CREAT) { Mode::from_bits_truncate(0o644) } else { Mode::empty() };
+    openat2(at, name, OpenHow::new().flags(flags | OFlag::O_CLOEXEC).mode(mode).resolve(resolve))
+}
+
+/// The first `most` bytes of a file in `home`, where programs that are not trusted may have put links and pipes.
+pub(super) fn read_below(home: &Path, name: &str, most: u64) -> io::Result<String> {
+    let home = openat2(AT_FDCWD, home, OpenHow::new().flags(OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC))?;
+    let mut text = Vec::new();
+    // A pipe that nobody writes to is at its end.
+    File::from(open(&home, name, OFlag::O_RDONLY | OFlag::O_NONBLOCK)?).take(most).read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Writes a file below `home`, likewise.
 pub(super) fn write_below(home: &Path, path: &str, content: &str) -> io::Result<()> {
-    let open = |at: &OwnedFd, name: &str, flags: OFlag| {
-        let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
-        // The kernel refuses a mode without a file to be made.
-        let mode = if flags.contains(OFlag::O_CREAT) { Mode::from_bits_truncate(0o644) } else { Mode::empty() };
-        openat2(at, name, OpenHow::new().flags(flags | OFlag::O_CLOEXEC).mode(mode).resolve(resolve))
-    };
     let owner = std::fs::metadata(home)?;
     let own = |file: &OwnedFd| fchown(file, Some(owner.uid().into()), Some(owner.gid().into()));
     let directory = OFlag::O_DIRECTORY | OFlag::O_RDONLY;

@@ -1,13 +1,14 @@
 //! One process of a subject: started, waited for, listened to, ended.
 
 use super::confined::{Places, not_started, write_below};
+use super::counted;
 use super::listener::{Listener, flooded};
 use super::{Failure, STREAM_END, Setting, TICK, TransferError};
 use longhaul_record::{ExitState, Outcome, ProcessReport, Role};
 use longhaul_scenarios::{Program, Ready, Stop, StopSignal, Values};
 use netsim_lab::{Confinement, Ended, Host, How, NoLine, Process, Signal, Spec, Time};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a program may take to get ready, if the scenario's time-out is not shorter: importing a large payload takes
@@ -28,6 +29,7 @@ pub(super) struct Running<'a> {
     role: Role,
     program: &'a Program,
     values: Values,
+    home: PathBuf,
     command: Vec<String>,
 }
 
@@ -73,10 +75,26 @@ impl Setting<'_> {
             self.run_to_end(&spec(&command), host).map_err(|failure| failure.of(&whose))?;
         }
         let command = self.prepared.locate(values.fill(command));
+        let command = match self.valgrind {
+            Some(valgrind) => counted::under(valgrind, &places.home, command),
+            None => command,
+        };
         let process = host.spawn(&spec(&command)).map_err(|error| not_started(&error))?;
         let listener = Listener::new(program, whose);
-        let setting = self;
-        Ok(Running { setting, host, process, ended: None, listener, silent: false, role, program, values, command })
+        let (setting, home) = (self, places.home);
+        Ok(Running {
+            setting,
+            host,
+            process,
+            ended: None,
+            listener,
+            silent: false,
+            role,
+            program,
+            values,
+            home,
+            command,
+        })
     }
 
     /// How many hosts have a role.
@@ -281,6 +299,7 @@ impl Running<'_> {
             cpu_system_s: used(|ended| ended.cpu_system_s),
             peak_rss_bytes: self.ended.map_or(0, |ended| ended.peak_rss_bytes),
             context_switches: self.ended.map_or(0, |ended| ended.context_switches),
+            instructions: self.setting.valgrind.and_then(|_| counted::collected(&self.home)),
             stderr_tail: self.process.stderr_tail(STREAM_END),
         }
     }

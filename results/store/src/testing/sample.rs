@@ -401,6 +401,7 @@ fn processes(subject: &str, seconds: f64) -> Vec<ProcessReport> {
         cpu_system_s: seconds * share * 0.6,
         peak_rss_bytes: rss << 20,
         context_switches: 4_321,
+        instructions: None,
         stderr_tail: String::new(),
     };
     let (serve, fetch): (&[&str], &[&str]) = match subject {
