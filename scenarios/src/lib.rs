@@ -10,6 +10,7 @@
 //! **Invariant:** pure. Files are handed in as text; the programs and places they name are looked up elsewhere.
 
 mod cross;
+mod disturbance;
 mod draft;
 mod drawing;
 mod error;
@@ -32,6 +33,7 @@ mod subject;
 mod timeline;
 mod words;
 
+pub use disturbance::Disturbance;
 pub use draft::Draft;
 pub use error::FileError;
 pub use expect::{Expect, ExpectedPath};

@@ -1,11 +1,13 @@
 //! From what was seen to numbers. Pure.
 
 mod curves;
+mod recovery;
 
 use crate::transfer::FetcherSeen;
 pub(crate) use curves::{Stalls, median_queueing_s, series};
-use longhaul_record::{CrossKind, CrossReport, LinkReport, ProcessReport, Role, Sample};
+use longhaul_record::{CrossKind, CrossReport, LinkReport, ProcessReport, Recovery, Role, Sample, text};
 use longhaul_scenarios::{Amount, Milestone};
+pub(crate) use recovery::{Cut, NoRecovery, Stretch, recovery};
 use std::collections::BTreeMap;
 
 /// What the numbers are made of.
@@ -17,6 +19,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) network: &'a NetworkFacts<'a>,
     /// The flows beside the transfer.
     pub(crate) cross: &'a [CrossReport],
+    /// How the transfer came back from what cut it off.
+    pub(crate) recoveries: &'a [Recovery],
 }
 
 /// What the network saw.
@@ -70,6 +74,7 @@ pub(crate) fn samples(facts: &Facts) -> Vec<Sample> {
     samples.add_access(facts, all_bytes, span.as_ref());
     samples.add_surplus(facts, all_bytes);
     samples.add_share(facts, all_bytes, span.as_ref());
+    samples.add_recoveries(facts.recoveries);
     samples.add_processes(facts.processes, all_bytes);
     samples.add("peak_queueing_delay", facts.network.peak_queueing_ns as f64 / 1e9);
     samples.add("median_queueing_delay", facts.network.median_queueing_s);
@@ -187,6 +192,17 @@ impl Samples {
         }
     }
 
+    /// Each disturbance's, and the longest where all have one: without the rest it would be another thing in every run.
+    fn add_recoveries(&mut self, recoveries: &[Recovery]) {
+        for recovery in recoveries {
+            let peer = format!("at {}", text::trimmed(text::nanoseconds(recovery.from_ns)));
+            let sample = |value| Sample { metric: "recovery_time".into(), peer: Some(peer.clone()), value };
+            self.0.extend(recovery.seconds.map(sample));
+        }
+        let each: Option<Vec<f64>> = recoveries.iter().map(|recovery| recovery.seconds).collect();
+        self.add_some("recovery_time", each.and_then(|each| each.into_iter().reduce(f64::max)));
+    }
+
     /// What each side used: times and counts of all its processes, and the largest one's memory.
     fn add_processes(&mut self, processes: &[ProcessReport], all_bytes: f64) {
         const GIB: f64 = 1_073_741_824.0;
@@ -251,7 +267,7 @@ mod tests {
     }
 
     fn facts<'a>(fetchers: &'a [FetcherSeen], network: &'a NetworkFacts<'a>) -> Facts<'a> {
-        Facts { fetchers, provider_amounts: &[], processes: &[], network, cross: &[] }
+        Facts { fetchers, provider_amounts: &[], processes: &[], network, cross: &[], recoveries: &[] }
     }
 
     /// All numbers, as `metric` or `metric peer`.

@@ -9,22 +9,27 @@ use netsim_fabric::{
 use netsim_topology::{Change, Direction, Event, Host, Topology};
 use std::fmt::Write;
 
-/// What happens at which time, in nanoseconds.
-pub(super) fn timeline_words(topology: &Topology, timeline: &[Event]) -> Vec<(u64, String)> {
+/// What happens at which time, in nanoseconds: an entry for each event.
+pub(crate) fn timeline_words(topology: &Topology, timeline: &[Event]) -> Vec<(u64, String)> {
     let mut network = topology.clone();
     let mut happens = Vec::new();
     for Event { at_ns, change } in timeline {
         let what = match change {
             Change::Link { name, config } => {
-                let Some(access) = network.access_mut(&name.link) else { continue };
-                let (before, way) = match name.direction {
-                    Direction::Up => (&mut access.up, "up"),
-                    Direction::Down => (&mut access.down, "down"),
+                let way = match name.direction {
+                    Direction::Up => "up",
+                    Direction::Down => "down",
                 };
-                let after = config.as_ref().clone();
-                let words = change_words(before, &after);
-                *before = after;
-                format!("{} {way} {words}", name.link)
+                let words = network.access_mut(&name.link).map(|access| {
+                    let before = match name.direction {
+                        Direction::Up => &mut access.up,
+                        Direction::Down => &mut access.down,
+                    };
+                    let words = change_words(before, config);
+                    *before = config.as_ref().clone();
+                    words
+                });
+                format!("{} {way} {}", name.link, words.unwrap_or_default())
             }
             Change::Reboot { router } => format!("{router} starts anew and forgets its mappings"),
             Change::Renumber { router, .. } => format!("{router} gets other addresses and forgets its mappings"),
