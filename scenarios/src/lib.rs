@@ -31,6 +31,7 @@ mod schema;
 mod shipped;
 mod subject;
 mod timeline;
+mod weights;
 mod words;
 
 pub use disturbance::Disturbance;
@@ -48,3 +49,4 @@ pub use subject::{
     Amount, Build, Capture, Commands, Delivers, FanIn, Limits, Milestone, Program, Ready, Source, Stop, StopSignal,
     Subject, Values, VersionSpec, What,
 };
+pub use weights::Weights;
