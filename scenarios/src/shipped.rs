@@ -32,6 +32,11 @@ pub fn suite() -> &'static [(&'static str, &'static str)] {
         ("suite/interface-switch.toml", include_str!("../suite/interface-switch.toml")),
         ("suite/nat-change.toml", include_str!("../suite/nat-change.toml")),
         ("suite/relay-death.toml", include_str!("../suite/relay-death.toml")),
+        ("suite/reported-symmetric.toml", include_str!("../suite/reported-symmetric.toml")),
+        ("suite/reported-mapping-lifetime.toml", include_str!("../suite/reported-mapping-lifetime.toml")),
+        ("suite/reported-many-addresses.toml", include_str!("../suite/reported-many-addresses.toml")),
+        ("suite/reported-slow-start.toml", include_str!("../suite/reported-slow-start.toml")),
+        ("suite/reported-bbr-jitter.toml", include_str!("../suite/reported-bbr-jitter.toml")),
         ("suite/small.toml", include_str!("../suite/small.toml")),
         ("suite/throughput.toml", include_str!("../suite/throughput.toml")),
         ("suite/swarm.toml", include_str!("../suite/swarm.toml")),
@@ -43,6 +48,7 @@ pub fn suite() -> &'static [(&'static str, &'static str)] {
 pub fn subjects() -> &'static [(&'static str, &'static str)] {
     &[
         ("subjects/reference.toml", include_str!("../subjects/reference.toml")),
+        ("subjects/reference-bbr.toml", include_str!("../subjects/reference-bbr.toml")),
         ("subjects/curl.toml", include_str!("../subjects/curl.toml")),
         ("subjects/nginx.toml", include_str!("../subjects/nginx.toml")),
         ("subjects/nginx-https.toml", include_str!("../subjects/nginx-https.toml")),
