@@ -97,8 +97,10 @@ pub(super) fn oddities(config: &LinkConfig) -> Vec<String> {
     if config.manner == Manner::Netem {
         words.push(manner_words(config.manner).into());
     }
-    if let Loss::GilbertElliott { .. } = config.loss {
-        words.push("losses in bursts".into());
+    match &config.loss {
+        Loss::GilbertElliott { .. } => words.push("losses in bursts".into()),
+        Loss::Scripted(_) => words.push(loss_words(&config.loss)),
+        Loss::None | Loss::Bernoulli(_) => {}
     }
     if config.duplicate != Probability::ZERO {
         words.push(format!("{} sent twice", share(config.duplicate)));
@@ -144,7 +146,10 @@ fn loss_words(loss: &Loss) -> String {
         Loss::None => "no loss".into(),
         Loss::Bernoulli(_) => format!("{mean} loss"),
         Loss::GilbertElliott { .. } => format!("{mean} loss in bursts"),
-        Loss::Scripted(script) => format!("{} packets lost by a list", script.numbers().len()),
+        Loss::Scripted(script) => match script.numbers() {
+            [one] => format!("packet {one} lost"),
+            several => format!("{} packets lost by a list", several.len()),
+        },
     }
 }
 
