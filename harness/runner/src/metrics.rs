@@ -319,6 +319,28 @@ mod tests {
     }
 
     #[test]
+    fn each_disturbance_has_its_recovery_and_all_have_one_if_none_lacks_it() {
+        let recovery = |from_ns, seconds: Option<f64>| Recovery {
+            from_ns,
+            until_ns: from_ns,
+            what: String::new(),
+            seconds,
+            note: None,
+        };
+        let of = |recoveries: &[Recovery]| {
+            let network = NetworkFacts::default();
+            let mut got = named(&Facts { recoveries, ..facts(&[], &network) });
+            got.retain(|name, _| name.starts_with("recovery_time"));
+            got
+        };
+        let (first, second) = (recovery(1_500_000_000, Some(0.4)), recovery(3_000_000_000, Some(0.1)));
+        let each = [("recovery_time at 1.5 s", 0.4), ("recovery_time at 3 s", 0.1), ("recovery_time", 0.4)];
+        assert_eq!(of(&[first.clone(), second]), table(each));
+        assert_eq!(of(&[first, recovery(3_000_000_000, None)]), table([each[0]]));
+        assert_eq!(of(&[]), BTreeMap::new());
+    }
+
+    #[test]
     fn several_fetchers_are_one_transfer_from_the_first_connection_to_the_last_byte() {
         let fetchers = [
             fetcher("a", 1000, 0.0, &[(Milestone::Connected, 1.0), (Milestone::Done, 3.0)], 3.1),

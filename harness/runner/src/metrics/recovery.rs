@@ -154,8 +154,9 @@ mod tests {
         // A probe at 1.5 s, another at 2 s; payload from 2.5 s on.
         let probes = [(20, BUSY), (10, 0), (1, 1_200), (9, 0), (1, 1_200), (9, 60), (20, BUSY)];
         check(&probes, cut(1.0, 1.0), Ok(1.5));
-        // One that payload follows within half a second is its beginning.
-        check(&[(20, BUSY), (10, 0), (1, 1_200), (8, 0), (20, BUSY)], cut(1.0, 1.0), Ok(0.5));
+        // One that payload follows at once is its beginning, not one that another silence follows.
+        check(&[(20, BUSY), (10, 0), (1, 1_200), (3, 0), (20, BUSY)], cut(1.0, 1.0), Ok(0.5));
+        check(&[(20, BUSY), (10, 0), (1, 1_200), (8, 0), (20, BUSY)], cut(1.0, 1.0), Ok(0.95));
         // The last packets of a transfer need nothing after them.
         check(&[(20, BUSY), (10, 0), (2, 3_000)], cut(1.0, 1.0), Ok(0.5));
         // A slow link is no silence: 160 kbit/s.
