@@ -94,6 +94,12 @@ pub(crate) enum CliError {
         #[source]
         source: PrepareError,
     },
+    /// A revision that git does not know, or knows several of.
+    #[error("no commit is named `{revision}` in the repository of this directory; use a branch, a tag or a hash")]
+    UnknownCommit { revision: String },
+    /// A commit was named, but nothing of it would be measured.
+    #[error("nothing is built from this repository for {}; write a `[build]` in the subject's file", subjects.join(", "))]
+    NotBuiltHere { subjects: Vec<String> },
     /// None of the subjects can run here.
     #[error("none of the subjects can run on this machine; `longhaul subject list` says why")]
     NoSubject,
@@ -148,11 +154,16 @@ impl CliError {
             | CliError::SeveralScenarios { .. }
             | CliError::UnknownSubject { .. }
             | CliError::UnknownHost { .. }
+            | CliError::UnknownCommit { .. }
+            | CliError::NotBuiltHere { .. }
             | CliError::UnknownLink { .. }
             | CliError::Door(DoorError::Taken { .. })
             | CliError::Knock(KnockError::NoSuchHost { .. })
             | CliError::Plan(_) => Exit::Usage,
             CliError::Calibrate(CalibrateError::Unreachable { .. }) => Exit::Untrusted,
+            CliError::Subject { source: PrepareError::Build(error), .. } if error.is_the_subjects() => {
+                Exit::SubjectFailed
+            }
             CliError::Sandbox(_)
             | CliError::Lab(_)
             | CliError::Cross(_)
