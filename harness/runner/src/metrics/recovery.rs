@@ -69,7 +69,9 @@ impl Stretch<'_> {
         let latest = (cut.until_s + AFTERMATH_S).min(cut.next_s);
         let caused = |silence: &(f64, f64)| silence.0 < latest && silence.1 > cut.from_s;
         let last = self.silences(first_s).into_iter().rfind(caused);
-        Ok(last.map_or(0.0, |(_, end_s)| (end_s - cut.until_s).max(0.0)))
+        // In whole nanoseconds, as moments are: what binary fractions leave over is no time.
+        let seconds = last.map_or(0.0, |(_, end_s)| (end_s - cut.until_s).max(0.0));
+        Ok((seconds * 1e9).round() / 1e9)
     }
 
     /// Beginnings and ends of the silences.
