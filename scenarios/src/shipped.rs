@@ -48,8 +48,8 @@ pub fn suite() -> &'static [(&'static str, &'static str)] {
 pub fn subjects() -> &'static [(&'static str, &'static str)] {
     &[
         ("subjects/reference.toml", include_str!("../subjects/reference.toml")),
-        ("subjects/reference-bbr.toml", include_str!("../subjects/reference-bbr.toml")),
         ("subjects/curl.toml", include_str!("../subjects/curl.toml")),
+        ("subjects/reference-bbr.toml", include_str!("../subjects/reference-bbr.toml")),
         ("subjects/nginx.toml", include_str!("../subjects/nginx.toml")),
         ("subjects/nginx-https.toml", include_str!("../subjects/nginx-https.toml")),
         ("subjects/http3.toml", include_str!("../subjects/http3.toml")),
