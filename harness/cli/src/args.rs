@@ -180,6 +180,18 @@ pub(crate) struct NewArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImportCommand {
+    /// Benchmarks that Criterion ran, as results of a commit. What was imported before is not imported twice
+    Criterion {
+        /// Where Criterion keeps its results
+        #[arg(default_value = "target/criterion", value_name = "DIRECTORY")]
+        directory: PathBuf,
+        /// The commit they belong to, instead of what lies here
+        #[arg(long, value_name = "REVISION")]
+        commit: Option<String>,
+        /// The database
+        #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
+        db: PathBuf,
+    },
     /// A network of patchbay, as a scenario on standard output
     Patchbay {
         /// The topology file, or a simulation with its network in it

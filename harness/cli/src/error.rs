@@ -25,6 +25,12 @@ pub(crate) enum CliError {
         #[source]
         source: io::Error,
     },
+    /// Another tool's results.
+    #[error(transparent)]
+    Import(#[from] longhaul_interop::ImportError),
+    /// A directory in which nothing was measured.
+    #[error("no results of Criterion below {}; run `cargo bench` first", directory.display())]
+    NothingToImport { directory: PathBuf },
     /// A file without what `longhaul lab conformance --json` prints.
     #[error("no conformance document in {}", path.display())]
     Conformance {
@@ -150,6 +156,8 @@ impl CliError {
             CliError::File(_)
             | CliError::Read { .. }
             | CliError::Conformance { .. }
+            | CliError::Import(_)
+            | CliError::NothingToImport { .. }
             | CliError::UnknownScenario { .. }
             | CliError::SeveralScenarios { .. }
             | CliError::UnknownSubject { .. }

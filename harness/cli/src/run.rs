@@ -83,13 +83,13 @@ pub(crate) fn runtime() -> Result<Runtime, CliError> {
 }
 
 /// What is measured: a repository, if there is one, and where programs are looked for.
-struct UnderTest {
-    repository: Option<Repository>,
+pub(crate) struct UnderTest {
+    pub(crate) repository: Option<Repository>,
     programs: Programs,
 }
 
 /// What lies in this directory; or, of its repository, the commit that `revision` names.
-fn under_test(revision: Option<&str>) -> Result<UnderTest, CliError> {
+pub(crate) fn under_test(revision: Option<&str>) -> Result<UnderTest, CliError> {
     let Some(revision) = revision else { return Ok(tree()) };
     let unknown = || CliError::UnknownCommit { revision: revision.to_owned() };
     let repository = repository_at(&here(), revision).ok_or_else(unknown)?;

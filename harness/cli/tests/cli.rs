@@ -14,6 +14,8 @@ mod cross;
 mod files;
 #[path = "cli/ground.rs"]
 mod ground;
+#[path = "cli/imports.rs"]
+mod imports;
 #[path = "cli/interruption.rs"]
 mod interruption;
 #[path = "cli/labs.rs"]
@@ -73,6 +75,7 @@ const ANYWHERE: &[Test] = &[
     ("files_that_are_many_are_explained", questions::files_that_are_many_are_explained),
     ("a_new_scenario_is_a_good_one", questions::a_new_scenario_is_a_good_one),
     ("schemas_are_printed", questions::schemas_are_printed),
+    ("benchmarks_are_recorded_once", imports::benchmarks_are_recorded_once),
     ("subjects_are_listed", questions::subjects_are_listed),
     ("networks_are_shown", questions::networks_are_shown),
     ("the_machine_is_described", questions::the_machine_is_described),
