@@ -10,6 +10,7 @@
 //! **Invariant:** pure. Files are handed in as text; the programs and places they name are looked up elsewhere.
 
 mod cross;
+mod disturbance;
 mod draft;
 mod drawing;
 mod error;
@@ -30,8 +31,10 @@ mod schema;
 mod shipped;
 mod subject;
 mod timeline;
+mod weights;
 mod words;
 
+pub use disturbance::Disturbance;
 pub use draft::Draft;
 pub use error::FileError;
 pub use expect::{Expect, ExpectedPath};
@@ -46,3 +49,4 @@ pub use subject::{
     Amount, Build, Capture, Commands, Delivers, FanIn, Limits, Milestone, Program, Ready, Source, Stop, StopSignal,
     Subject, Values, VersionSpec, What,
 };
+pub use weights::Weights;

@@ -29,6 +29,17 @@ pub enum Payload {
     },
 }
 
+impl Payload {
+    /// Its size, or the largest that a directory's may have.
+    pub fn bytes_at_most(&self) -> u64 {
+        match self {
+            Payload::Random { bytes } => *bytes,
+            Payload::Files { count, bytes_each } => count.saturating_mul(*bytes_each),
+            Payload::Tree { limit_bytes, .. } => *limit_bytes,
+        }
+    }
+}
+
 /// Payloads are held in memory while they are sent and checked.
 const MAX_PAYLOAD_BYTES: u64 = 16 << 30;
 /// More would take longer to make and to check than to send.
@@ -85,12 +96,7 @@ impl PayloadFile {
             let message = format!("a payload of this kind has {}; remove it", keys.join(" and "));
             return Err(FileError::new(file, format!("payload.{key}"), message));
         }
-        let bytes = match payload {
-            Payload::Random { bytes } => bytes,
-            Payload::Files { count, bytes_each } => count.saturating_mul(bytes_each),
-            Payload::Tree { limit_bytes, .. } => limit_bytes,
-        };
-        if bytes > MAX_PAYLOAD_BYTES {
+        if payload.bytes_at_most() > MAX_PAYLOAD_BYTES {
             return error("size", "payloads are held in memory; write at most \"16GiB\"");
         }
         Ok(payload)

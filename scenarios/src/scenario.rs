@@ -14,7 +14,7 @@ use crate::quantity::Nanos;
 use crate::region::{Atlas, RegionFile};
 use crate::roles::{Groups, Roles, RolesFile};
 use crate::timeline::{self, AtFile};
-use netsim_topology::{Cross, Event, Router, Topology, plan};
+use netsim_topology::{Cross, Event, Opening, Router, Topology, Traffic, ceiling_bps, opening, plan};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -216,6 +216,28 @@ impl Scenario {
     /// The first fetcher.
     pub fn fetcher(&self) -> &str {
         self.roles.fetchers.first().map(String::as_str).unwrap_or_default()
+    }
+
+    /// Whether every fetcher can reach every provider by itself, by TCP at least.
+    pub fn is_reachable(&self) -> bool {
+        let tcp = Traffic::Tcp { congestion: None };
+        let open = |from: &str, to: &str| opening(&self.topology, from, to, &tcp) == Ok(Opening::Sender);
+        self.pairs().into_iter().all(|[provider, fetcher]| open(fetcher, provider))
+    }
+
+    /// About how long one run with one subject takes if nothing holds it up: what comes before and after a transfer, the
+    /// transfer at the links' full rate, or at 1 Gbit/s, and what cuts it off. Loss and delay make it longer.
+    pub fn estimate(&self) -> Duration {
+        /// Bringing up, calibrating, checking.
+        const AROUND_S: f64 = 3.0;
+        const FASTEST_BPS: f64 = 1e9;
+        let [from, to]: [Vec<&str>; 2] =
+            [&self.roles.providers, &self.roles.fetchers].map(|hosts| hosts.iter().map(String::as_str).collect());
+        let rate = ceiling_bps(&self.topology, &from, &to).map_or(FASTEST_BPS, |bps| bps.get() as f64);
+        let bits = self.payload.bytes_at_most() as f64 * 8.0 * to.len() as f64;
+        let cut: u64 = self.disturbances().iter().map(|cut| cut.until_ns - cut.from_ns).sum();
+        let transfer = Duration::from_secs_f64(AROUND_S + bits / rate.min(FASTEST_BPS)) + Duration::from_nanos(cut);
+        transfer.min(self.timeout + Duration::from_secs(10))
     }
 
     /// The resolved form as text: all that can change a result, nothing that cannot (summary, tags, repeat).

@@ -7,7 +7,8 @@ use crate::expect::ExpectedPath;
 use crate::payload::Payload;
 use crate::roles::Roles;
 use crate::scenario::Scenario;
-use change::{oddities, rate_words, timeline_words};
+pub(crate) use change::timeline_words;
+use change::{oddities, rate_words};
 use longhaul_record::{NetworkChange, text};
 use netsim_fabric::{Filtering, Jitter, Mapping, NatConfig, Outbound};
 use netsim_topology::{Gateway, Host, Interface, PathProfile, path};
@@ -35,7 +36,7 @@ impl Scenario {
     }
 
     /// Every provider with every fetcher.
-    fn pairs(&self) -> Vec<[&str; 2]> {
+    pub(crate) fn pairs(&self) -> Vec<[&str; 2]> {
         let Roles { providers, fetchers, .. } = &self.roles;
         let pairs = providers.iter().flat_map(|p| fetchers.iter().map(move |f| [p.as_str(), f.as_str()]));
         pairs.collect()
@@ -104,10 +105,12 @@ impl Scenario {
         let host = self.topology.hosts.iter().find(|other| other.name == host);
         let Some(host) = host else { return String::new() };
         let several = host.interfaces.len() > 1;
-        let places = host.interfaces.iter().map(|interface| {
-            let place = self.interface_words(interface);
-            let state = if interface.up { "" } else { " (down at first)" };
-            if several { format!("by {}{state} {place}", interface.name) } else { place }
+        let places = together(host.interfaces.iter().map(|own| {
+            let state = if own.up { "" } else { " (down at first)" };
+            (own.name.clone(), format!("{state} {}", self.interface_words(own)))
+        }));
+        let places = places.into_iter().map(|(place, names)| {
+            if several { format!("by {}{place}", and(&names)) } else { place.trim_start().to_owned() }
         });
         places.collect::<Vec<_>>().join(", and ")
     }
@@ -143,9 +146,16 @@ impl Scenario {
 fn hosts_words(hosts: &[String]) -> String {
     match hosts {
         [] => "nobody".into(),
-        [one] => one.clone(),
         [first, .., last] if hosts.len() > 4 => format!("{} hosts ({first} to {last})", hosts.len()),
-        [others @ .., last] => format!("{} and {last}", others.join(", ")),
+        few => and(few),
+    }
+}
+
+/// `alice, bob and carol`.
+fn and(names: &[String]) -> String {
+    match names {
+        [others @ .., last] if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+        names => names.concat(),
     }
 }
 
@@ -164,12 +174,12 @@ fn together(all: impl Iterator<Item = (String, String)>) -> Vec<(String, Vec<Str
 /// The links by which a host can go on.
 fn other_ways(host: &Host) -> Vec<String> {
     let others = host.interfaces.iter().filter(|own| Some(*own) != host.primary());
-    let words = others.map(|Interface { name, link, .. }| {
+    let ways = together(others.map(|Interface { name, link, .. }| {
         let [down, up] = [&link.down, &link.up].map(|way| path_words(&PathProfile { links: vec![way.clone()] }));
         let both = if down == up { format!("{down}, each way") } else { format!("{down}; back: {up}") };
-        format!("The {name} of {}: {both}.", host.name)
-    });
-    words.collect()
+        (name.clone(), both)
+    }));
+    ways.into_iter().map(|(way, names)| format!("The {} of {}: {way}.", and(&names), host.name)).collect()
 }
 
 fn gateway_words(gateway: &Gateway) -> String {
@@ -199,7 +209,8 @@ fn nat_words(nat: &NatConfig) -> String {
         Filtering::AddressDependent => "address-dependent",
         Filtering::AddressAndPortDependent => "address-and-port-dependent",
     };
-    format!("{mapping} mapping and {filtering} filtering")
+    let lifetime = nat.lifetime_ns.map(|ns| format!(" that forgets every mapping after {}", text::nanoseconds(ns)));
+    format!("{mapping} mapping and {filtering} filtering{}", lifetime.unwrap_or_default())
 }
 
 fn path_words(path: &PathProfile) -> String {

@@ -54,6 +54,43 @@ fn the_quick_suite_is_what_it_was() {
     assert_eq!(names, ["local", "latency-20ms", "latency-200ms", "lossy-1pct", "home-nat", "dsl", "tree"]);
 }
 
+/// All but the largest matrices, which take a while.
+fn most() -> Vec<Scenario> {
+    let large = ["suite/nat.toml", "suite/throughput.toml"];
+    let few = suite().iter().filter(|(file, _)| !large.contains(file));
+    few.flat_map(|(file, text)| shipped(file, text)).collect()
+}
+
+/// What is slow on one machine is slower on another: suites may take a third of their limit where nothing holds them up.
+#[test]
+fn suites_keep_their_limits() {
+    let all = most();
+    for (tag, minutes) in [("quick", 3.0), ("ci", 20.0), ("adverse", 20.0), ("reported", 20.0)] {
+        let own = all.iter().filter(|scenario| scenario.tags.iter().any(|other| other == tag));
+        let seconds: f64 = own.map(|scenario| scenario.estimate().as_secs_f64()).sum();
+        assert!(seconds > 10.0 && seconds / 60.0 < minutes / 3.0, "{tag}: {seconds} s");
+    }
+}
+
+#[test]
+fn providers_behind_routers_cannot_be_reached() {
+    let all = most();
+    for (name, expect) in [
+        ("home-nat", true),
+        // Both are behind the same router.
+        ("backup[radio=near]", true),
+        ("wifi-to-mobile", true),
+        ("nat-change[change=get-reboot]", true),
+        ("nat-change[change=provide-reboot]", false),
+        ("integration[peers=2_to_4,way=direct]", true),
+        ("integration[peers=2_to_4,way=relay]", false),
+        ("reported-symmetric", false),
+    ] {
+        let scenario = all.iter().find(|scenario| scenario.name == name).unwrap_or_else(|| panic!("{name} is gone"));
+        assert_eq!(scenario.is_reachable(), expect, "{name}");
+    }
+}
+
 /// A good scenario, to be broken one place at a time.
 const GOOD: &str = r#"
 schema = 1

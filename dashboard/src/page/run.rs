@@ -5,8 +5,8 @@ use super::cross::cross;
 use crate::chart::{Ink, Lane, LaneKind, Trace, timeline};
 use crate::html::{commit, glue, outcome, plural, shell, subject, svg, time};
 use longhaul_record::{
-    ExitState, Fidelity, LinkReport, METRICS, NatBehaviour, NatCheck, Outcome, PathCheck, ProcessReport, Role,
-    RunRecord, Sample, Trigger, Unit, metric, text,
+    ExitState, Fidelity, LinkReport, METRICS, NatBehaviour, NatCheck, Outcome, PathCheck, ProcessReport, Recovery,
+    Role, RunRecord, Sample, Trigger, Unit, metric, text,
 };
 use maud::{Markup, html};
 
@@ -134,10 +134,25 @@ fn over_time(run: &RunRecord) -> Markup {
                 @for (n, change) in run.changes.iter().enumerate() {
                     " " b { (n + 1) } " at " (text::nanoseconds(change.at_ns)) ": " (change.what) "."
                 }
+                @for recovery in &run.recoveries { " " (recovered(recovery)) }
             }
             (twin(run))
         }
     }
+}
+
+/// How a disturbance ended for the transfer, in a sentence.
+fn recovered(recovery: &Recovery) -> String {
+    let Recovery { from_ns, what, seconds, note, .. } = recovery;
+    let then = match (seconds, note) {
+        (Some(0.0), _) => "payload never ceased to flow, or flowed before it was over".to_owned(),
+        (Some(seconds), _) => {
+            format!("payload flowed again {} after it was over", text::trimmed(text::seconds(*seconds)))
+        }
+        (None, Some(note)) => format!("no recovery: {note}"),
+        (None, None) => "no recovery".to_owned(),
+    };
+    format!("From {} on, {what}: {then}.", text::trimmed(text::nanoseconds(*from_ns)))
 }
 
 /// The lanes as a table of at most sixty rows; longer series are folded, each row the mean of its intervals.

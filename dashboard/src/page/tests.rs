@@ -2,7 +2,7 @@
 
 use super::*;
 use longhaul_record::{
-    Calibration, Dependence, Hairpinned, NatBehaviour, NatCheck, NetworkChange, Outcome, ProcessReport, Role,
+    Calibration, Dependence, Hairpinned, NatBehaviour, NatCheck, NetworkChange, Outcome, ProcessReport, Recovery, Role,
     RunRecord, Sample, Trigger,
 };
 use longhaul_sqlite::SqliteStore;
@@ -184,9 +184,26 @@ async fn a_scenario_without_a_usable_run_shows_no_number() {
 fn a_network_that_changed_shows_when() {
     let what = "bob loses wifi and goes on by mobile".to_owned();
     let changes = vec![NetworkChange { at_ns: 1_500_000_000, what }];
-    let record = RunRecord { changes, ..sample::run(Shape { network: 4, ..SHAPE }) };
+    let recovery = |from_ns, what: &str, seconds, note: Option<&str>| {
+        let until_ns = from_ns + 1_000_000_000;
+        Recovery { from_ns, until_ns, what: what.into(), seconds, note: note.map(str::to_owned) }
+    };
+    let recoveries = vec![
+        recovery(1_500_000_000, "bob loses wifi", Some(0.65), None),
+        recovery(3_000_000_000, "bob.link is down for 1 s", None, Some("the transfer had ended by then")),
+        recovery(4_000_000_000, "home starts anew", Some(0.0), None),
+    ];
+    let record = RunRecord { changes, recoveries, ..sample::run(Shape { network: 4, ..SHAPE }) };
     let html = run(&Frame::default(), &record).into_string();
-    says(&html, &["1 at 1.5 s: bob loses wifi and goes on by mobile."]);
+    says(
+        &html,
+        &[
+            "1 at 1.5 s: bob loses wifi and goes on by mobile.",
+            "From 1.5 s on, bob loses wifi: payload flowed again 650 ms after it was over.",
+            "From 3 s on, bob.link is down for 1 s: no recovery: the transfer had ended by then.",
+            "From 4 s on, home starts anew: payload never ceased to flow, or flowed before it was over.",
+        ],
+    );
     assert!(!words(&html).contains("of the line’s rate"), "{}", words(&html));
     assert_eq!(html.matches("stroke-dasharray").count(), 2, "a mark in both charts");
 }
@@ -330,6 +347,8 @@ async fn hostile_texts_stay_texts() {
         record.commit_detail.as_mut().unwrap().summary = attack.into();
         record.processes[1].stderr_tail = attack.into();
         record.changes = vec![NetworkChange { at_ns: 1_000_000_000, what: attack.into() }];
+        let note = Some(attack.into());
+        record.recoveries = vec![Recovery { from_ns: 1, until_ns: 1, what: attack.into(), seconds: None, note }];
         let pages = [
             run(&Frame::default(), &record).into_string(),
             overview_of([record.clone()]).await,

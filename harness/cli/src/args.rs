@@ -210,6 +210,24 @@ pub(crate) enum ImportCommand {
 pub(crate) enum ExportCommand {
     /// What every subject achieved in every scenario, as a page of Markdown
     Comparison(ComparisonArgs),
+    /// Which share of a population's pairs of users every subject connects, and connects directly, by what is in front of them
+    Score(ScoreArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ScoreArgs {
+    /// Who is behind what, as in scenarios/weights/placeholder.toml; without it, that one, whose shares are made up
+    #[arg(long, value_name = "FILE")]
+    pub(crate) weights: Option<PathBuf>,
+    /// The runs of this commit (full hash) instead of each subject's newest
+    #[arg(long, value_name = "HASH")]
+    pub(crate) commit: Option<String>,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The database
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
+    pub(crate) db: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]

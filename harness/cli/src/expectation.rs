@@ -58,7 +58,7 @@ fn path(expect: Expect, group: &Group) -> Option<String> {
 }
 
 /// The path a transfer came to, by the subject's own word; `None` if it does not say.
-fn taken(record: &RunRecord) -> Option<ExpectedPath> {
+pub(crate) fn taken(record: &RunRecord) -> Option<ExpectedPath> {
     let direct = record.value("time_to_direct", None).map(|_| ExpectedPath::Direct);
     direct.or_else(|| record.value("relayed_bytes", None).map(|_| ExpectedPath::Relayed))
 }

@@ -65,7 +65,7 @@ fn list_scenarios(names: &[String], as_json: bool) -> Result<Exit, CliError> {
         return Err(CliError::UnknownScenario { name: names.join(", ") });
     }
     if as_json {
-        let entry = |(file, s): &(&str, Scenario)| json!({ "name": s.name, "family": s.family(), "summary": s.summary, "tags": s.tags, "file": file });
+        let entry = |(file, s): &(&str, Scenario)| json!({ "name": s.name, "family": s.family(), "summary": s.summary, "tags": s.tags, "file": file, "estimate_seconds": s.estimate().as_secs_f64() });
         output::json(&scenarios.iter().map(entry).collect())?;
         return Ok(Exit::Pass);
     }
@@ -83,7 +83,29 @@ fn list_scenarios(names: &[String], as_json: bool) -> Result<Exit, CliError> {
         }
     }
     output::line(table::plain(&["Scenario", "Tags", "What it is"], rows.into_iter()))?;
+    output::line(format!("\n{}", durations(&scenarios)))?;
     Ok(Exit::Pass)
+}
+
+/// How long a run of all of each tag takes with one subject.
+fn durations(scenarios: &[(&str, Scenario)]) -> String {
+    let mut tags: Vec<&String> = Vec::new();
+    for tag in scenarios.iter().flat_map(|(_, scenario)| &scenario.tags) {
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    let of = |tag: &&String| {
+        let own = || scenarios.iter().map(|(_, scenario)| scenario).filter(|scenario| scenario.tags.contains(tag));
+        let seconds: f64 = own().map(|scenario| scenario.estimate().as_secs_f64() * f64::from(scenario.repeat)).sum();
+        format!("{tag}: {} scenarios, {}", own().count(), about(seconds))
+    };
+    let tags: Vec<String> = tags.iter().map(of).collect();
+    format!("With one subject, and where nothing holds the transfers up, these take about:\n{}", tags.join("\n"))
+}
+
+fn about(seconds: f64) -> String {
+    if seconds < 100.0 { format!("{seconds:.0} s") } else { format!("{:.0} min", seconds / 60.0) }
 }
 
 /// One scenario, or all combinations of a matrix.

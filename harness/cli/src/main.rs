@@ -20,6 +20,7 @@ mod progress;
 mod quickstart;
 mod run;
 mod scale;
+mod score;
 mod selfcheck;
 mod serve;
 mod stop;
@@ -61,6 +62,7 @@ fn dispatch(args: Args) -> Result<ExitCode, CliError> {
         Command::Subject(command) => subject::command(&command).map(done),
         Command::Import(command) => import::command(&command).map(done),
         Command::Export(ExportCommand::Comparison(args)) => comparison::command(&args).map(done),
+        Command::Export(ExportCommand::Score(args)) => score::command(&args).map(done),
         Command::Lab(command) => lab::command(&command),
     }
 }

@@ -148,14 +148,26 @@ pub(crate) fn measure(
     let (seed, json, machine) = (args.seed, args.json, machine(VERSION, engines));
     let context = Context { seed, json, repository, machine, engines, valgrind, sandbox, stop };
     let repeats = |scenario: &Scenario| args.repeat.unwrap_or(scenario.repeat);
-    let total = scenarios.iter().map(|scenario| repeats(scenario) as usize * prepared.len()).sum();
+    let wanted = |scenario: &Scenario| prepared.iter().filter(|subject| subject.can_try(scenario)).count();
+    let total = scenarios.iter().map(|scenario| repeats(scenario) as usize * wanted(scenario)).sum();
     let mut records = Vec::new();
     let mut recorded = 0;
     for scenario in scenarios {
+        let (tried, skipped): (Vec<&Ready>, Vec<&Ready>) =
+            prepared.iter().partition(|subject| subject.can_try(scenario));
+        for Ready { prepared, .. } in skipped {
+            let (name, scenario) = (&prepared.subject.name, &scenario.name);
+            output::note(format!(
+                "skipped: `{name}` in `{scenario}`: it has no relay, and the providers cannot be reached"
+            ));
+        }
+        if tried.is_empty() {
+            continue;
+        }
         let staging = sandbox.scratch().join("staged");
         let payload = stage(scenario, sandbox, &staging)?;
         for iteration in 0..repeats(scenario) {
-            for subject in &prepared {
+            for Ready { prepared: subject, .. } in &tried {
                 let number = records.len() + 1;
                 let mut attempt = 1;
                 records.push(loop {
@@ -220,8 +232,23 @@ fn to_json(record: &RunRecord) -> Result<serde_json::Value, CliError> {
         .map_err(|error| CliError::Environment { what: "cannot write a record as JSON", source: error.into() })
 }
 
+/// A subject that can be run here.
+struct Ready {
+    prepared: Prepared,
+    /// Whether it was asked for by its own name.
+    needed: bool,
+}
+
+impl Ready {
+    /// Whether it may be measured in the scenario: where providers are behind NATs, what has no relay could but fail. Who
+    /// asks for it by name sees that.
+    fn can_try(&self, scenario: &Scenario) -> bool {
+        self.needed || self.prepared.subject.relay.is_some() || scenario.is_reachable()
+    }
+}
+
 /// Builds and finds the subjects. One that was asked for by name must be there; of all others, those that are.
-fn prepare(asked: &Asked) -> Result<Vec<Prepared>, CliError> {
+fn prepare(asked: &Asked) -> Result<Vec<Ready>, CliError> {
     let programs = &asked.under_test.programs;
     let mut prepared = Vec::new();
     for Wanted { subject, needed } in &asked.subjects {
@@ -229,7 +256,7 @@ fn prepare(asked: &Asked) -> Result<Vec<Prepared>, CliError> {
             output::note(format!("building what subject `{}` needs …", subject.name));
         }
         match programs.prepare(subject) {
-            Ok(ready) => prepared.push(ready),
+            Ok(ready) => prepared.push(Ready { prepared: ready, needed: *needed }),
             Err(source) if *needed => return Err(CliError::Subject { subject: subject.name.clone(), source }),
             Err(error) => output::note(format!("skipped: subject `{}`: {}", subject.name, text::chain(&error))),
         }

@@ -25,27 +25,31 @@ fn empty(header: &[&str]) -> Table {
 }
 
 /// What the result table shows of a run: heading, metric, side.
-const COLUMNS: [(&str, &str, Option<&str>); 6] = [
+const COLUMNS: [(&str, &str, Option<&str>); 7] = [
     ("Goodput", "goodput", None),
     ("Transfer", "transfer_time", None),
     ("First byte", "time_to_first_byte", None),
     ("Overhead", "wire_overhead", None),
     ("CPU, fetcher", "cpu_seconds", Some("fetcher")),
     ("Queue", "peak_queueing_delay", None),
+    ("Recovery", "recovery_time", None),
 ];
 
 /// The results of a command, a scenario and subject a row: medians of the runs that went well, and how many did. What did
 /// not shows why, never a number.
 pub(crate) fn results(records: &[RunRecord]) -> String {
-    let header: Vec<&str> =
-        ["Scenario", "Subject"].into_iter().chain(COLUMNS.map(|(heading, ..)| heading)).chain(["Outcome"]).collect();
+    // Few scenarios have anything to recover from.
+    let is_there = |id| id != "recovery_time" || records.iter().any(|record| record.value(id, None).is_some());
+    let columns: Vec<_> = COLUMNS.into_iter().filter(|(_, id, _)| is_there(*id)).collect();
+    let headings = columns.iter().map(|(heading, ..)| *heading);
+    let header: Vec<&str> = ["Scenario", "Subject"].into_iter().chain(headings).chain(["Outcome"]).collect();
     let mut table = empty(&header);
     for group in groups(records) {
         let first = group.records[0];
         let mut cells = vec![Cell::new(clean(&first.scenario)), Cell::new(clean(&first.subject))];
-        cells.extend(COLUMNS.map(|(_, id, peer)| {
+        cells.extend(columns.iter().map(|(_, id, peer)| {
             let good = group.records.iter().filter(|record| record.outcome == Outcome::Ok);
-            let values: Vec<f64> = good.filter_map(|record| record.value(id, peer)).collect();
+            let values: Vec<f64> = good.filter_map(|record| record.value(id, *peer)).collect();
             let text = median(&values).zip(metric(id)).map(|(value, metric)| metric.unit.text(value));
             Cell::new(text.unwrap_or_else(|| "\u{2013}".into())).set_alignment(CellAlignment::Right)
         }));

@@ -1,11 +1,13 @@
 //! From what was seen to numbers. Pure.
 
 mod curves;
+mod recovery;
 
 use crate::transfer::FetcherSeen;
 pub(crate) use curves::{Stalls, median_queueing_s, series};
-use longhaul_record::{CrossKind, CrossReport, LinkReport, ProcessReport, Role, Sample};
+use longhaul_record::{CrossKind, CrossReport, LinkReport, ProcessReport, Recovery, Role, Sample, text};
 use longhaul_scenarios::{Amount, Milestone};
+pub(crate) use recovery::{Cut, NoRecovery, Stretch, recovery};
 use std::collections::BTreeMap;
 
 /// What the numbers are made of.
@@ -17,6 +19,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) network: &'a NetworkFacts<'a>,
     /// The flows beside the transfer.
     pub(crate) cross: &'a [CrossReport],
+    /// How the transfer came back from what cut it off.
+    pub(crate) recoveries: &'a [Recovery],
 }
 
 /// What the network saw.
@@ -75,6 +79,7 @@ pub(crate) fn samples(facts: &Facts) -> Vec<Sample> {
     samples.add_access(facts, all_bytes, span.as_ref());
     samples.add_surplus(facts, all_bytes);
     samples.add_share(facts, all_bytes, span.as_ref());
+    samples.add_recoveries(facts.recoveries);
     samples.add_processes(facts.processes, all_bytes);
     samples.add("peak_queueing_delay", facts.network.peak_queueing_ns as f64 / 1e9);
     samples.add("median_queueing_delay", facts.network.median_queueing_s);
@@ -192,6 +197,17 @@ impl Samples {
         }
     }
 
+    /// Each disturbance's, and the longest where all have one: without the rest it would be another thing in every run.
+    fn add_recoveries(&mut self, recoveries: &[Recovery]) {
+        for recovery in recoveries {
+            let peer = format!("at {}", text::trimmed(text::nanoseconds(recovery.from_ns)));
+            let sample = |value| Sample { metric: "recovery_time".into(), peer: Some(peer.clone()), value };
+            self.0.extend(recovery.seconds.map(sample));
+        }
+        let each: Option<Vec<f64>> = recoveries.iter().map(|recovery| recovery.seconds).collect();
+        self.add_some("recovery_time", each.and_then(|each| each.into_iter().reduce(f64::max)));
+    }
+
     /// What each side used: times and counts of all its processes, and the largest one's memory.
     fn add_processes(&mut self, processes: &[ProcessReport], all_bytes: f64) {
         const GIB: f64 = 1_073_741_824.0;
@@ -268,7 +284,7 @@ mod tests {
     }
 
     fn facts<'a>(fetchers: &'a [FetcherSeen], network: &'a NetworkFacts<'a>) -> Facts<'a> {
-        Facts { fetchers, provider_amounts: &[], processes: &[], network, cross: &[] }
+        Facts { fetchers, provider_amounts: &[], processes: &[], network, cross: &[], recoveries: &[] }
     }
 
     /// All numbers, as `metric` or `metric peer`.
@@ -317,6 +333,28 @@ mod tests {
         let shared = named(&facts(&fetchers, &NetworkFacts { peak_queueing_ns: 7_000_000, ..NetworkFacts::default() }));
         let expect = ["goodput", "median_queueing_delay", "peak_queueing_delay", "setup_time", "time_to_first_byte"];
         assert_eq!(shared.keys().collect::<Vec<_>>(), [&expect[..], &["total_time", "transfer_time"]].concat());
+    }
+
+    #[test]
+    fn each_disturbance_has_its_recovery_and_all_have_one_if_none_lacks_it() {
+        let recovery = |from_ns, seconds: Option<f64>| Recovery {
+            from_ns,
+            until_ns: from_ns,
+            what: String::new(),
+            seconds,
+            note: None,
+        };
+        let of = |recoveries: &[Recovery]| {
+            let network = NetworkFacts::default();
+            let mut got = named(&Facts { recoveries, ..facts(&[], &network) });
+            got.retain(|name, _| name.starts_with("recovery_time"));
+            got
+        };
+        let (first, second) = (recovery(1_500_000_000, Some(0.4)), recovery(3_000_000_000, Some(0.1)));
+        let each = [("recovery_time at 1.5 s", 0.4), ("recovery_time at 3 s", 0.1), ("recovery_time", 0.4)];
+        assert_eq!(of(&[first.clone(), second]), table(each));
+        assert_eq!(of(&[first, recovery(3_000_000_000, None)]), table([each[0]]));
+        assert_eq!(of(&[]), BTreeMap::new());
     }
 
     #[test]

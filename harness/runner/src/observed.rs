@@ -1,9 +1,9 @@
 //! What the network saw of a transfer's ends.
 
-use crate::metrics::{self, Access, Stalls};
+use crate::metrics::{self, Access, Cut, NoRecovery, Stalls, Stretch};
 use crate::transfer::{FetcherSeen, Seen};
-use longhaul_record::{LinkReport, Series};
-use longhaul_scenarios::{Milestone, Scenario};
+use longhaul_record::{LinkReport, Recovery, Series};
+use longhaul_scenarios::{Disturbance, Milestone, Scenario};
 use netsim_lab::Lab;
 use netsim_topology::{Direction, LinkName, ceiling_bps};
 use std::num::NonZeroU64;
@@ -58,17 +58,42 @@ impl<'a> Fetchers<'a> {
         }
     }
 
-    fn stalls(&self) -> Option<Stalls> {
-        let first = |fetcher: &FetcherSeen| {
-            let moments = [Milestone::FirstByte, Milestone::Connected];
-            moments.into_iter().find_map(|moment| fetcher.milestones.get(&moment).copied())
+    /// How the transfer came back from each of the scenario's disturbances.
+    pub(crate) fn recoveries(&self, scenario: &Scenario) -> Vec<Recovery> {
+        let stretch = |(fetcher, down)| Stretch {
+            timeline: &self.seen.snapshot.timeline,
+            down,
+            first_s: first(fetcher),
+            last_s: metrics::done_s(fetcher),
         };
+        let fetchers: Vec<Stretch> =
+            self.seen.fetchers.iter().zip(self.down.iter().map(Vec::as_slice)).map(stretch).collect();
+        let shared = crossed(scenario, &scenario.roles.fetchers);
+        let disturbances = scenario.disturbances();
+        let seconds = |ns: u64| ns as f64 / 1e9;
+        let next = |n: usize| disturbances.get(n + 1).map_or(f64::INFINITY, |next| seconds(next.from_ns));
+        let of = |(n, Disturbance { from_ns, until_ns, what }): (usize, &Disturbance)| {
+            let cut = Cut { from_s: seconds(*from_ns), until_s: seconds(*until_ns), next_s: next(n) };
+            let found = if shared { Err(NoRecovery::Shared) } else { metrics::recovery(&fetchers, cut) };
+            let note = found.err().map(|reason| reason.words().to_owned());
+            Recovery { from_ns: *from_ns, until_ns: *until_ns, what: what.clone(), seconds: found.ok(), note }
+        };
+        disturbances.iter().enumerate().map(of).collect()
+    }
+
+    fn stalls(&self) -> Option<Stalls> {
         let of = |(fetcher, down): (&FetcherSeen, &Vec<usize>)| {
             Some(Stalls::of(&self.seen.snapshot.timeline, down, first(fetcher)?, metrics::done_s(fetcher)))
         };
         let each = self.seen.fetchers.iter().zip(&self.down).map(of).collect::<Option<Vec<Stalls>>>()?;
         each.into_iter().reduce(Stalls::and)
     }
+}
+
+/// When a fetcher's payload began to come.
+fn first(fetcher: &FetcherSeen) -> Option<f64> {
+    let moments = [Milestone::FirstByte, Milestone::Connected];
+    moments.into_iter().find_map(|moment| fetcher.milestones.get(&moment).copied())
 }
 
 /// The access links of some hosts: one for each of their interfaces.

@@ -134,6 +134,7 @@ fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, inter
         Delivers::Nothing => said_enough(&seen),
     };
     checked.map_err(|reason| Stop::Failed(Failure { outcome: Outcome::SubjectFailed, reason }))?;
+    record.recoveries = fetchers.recoveries(scenario);
     record.samples = samples(scenario, &seen, &fetchers, record);
     judge_record(record);
     Ok(())
@@ -178,6 +179,7 @@ fn samples(scenario: &Scenario, seen: &Seen, fetchers: &Fetchers, record: &RunRe
         processes: &record.processes,
         network: &network,
         cross: &record.cross,
+        recoveries: &record.recoveries,
     })
 }
 
@@ -230,6 +232,7 @@ fn empty_record(order: &Order) -> RunRecord {
         links: Vec::new(),
         cross: Vec::new(),
         changes: order.scenario.changes(),
+        recoveries: Vec::new(),
         processes: Vec::new(),
         samples: Vec::new(),
         series: Vec::new(),

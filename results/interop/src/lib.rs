@@ -90,6 +90,7 @@ impl Measured {
             links: Vec::new(),
             cross: Vec::new(),
             changes: Vec::new(),
+            recoveries: Vec::new(),
             processes: Vec::new(),
             samples: self.samples,
             series: Vec::new(),

@@ -24,6 +24,6 @@ pub use exit::Exit;
 pub use metric::{Direction, METRICS, Metric, Unit, metric};
 pub use protocol::{Event, MAX_EVENT_BYTES, ProtocolError};
 pub use run::{
-    CommitDetail, ExitState, HostDetail, NetworkChange, Outcome, ProcessReport, Role, RunRecord, SCHEMA, Sample,
-    Series, SubjectDetail, Trigger,
+    CommitDetail, ExitState, HostDetail, NetworkChange, Outcome, ProcessReport, Recovery, Role, RunRecord, SCHEMA,
+    Sample, Series, SubjectDetail, Trigger,
 };

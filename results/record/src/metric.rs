@@ -120,6 +120,14 @@ pub const METRICS: &[Metric] = &[
         definition: "Sum of all stalls of all fetchers.",
     },
     Metric {
+        id: "recovery_time",
+        title: "Recovery",
+        unit: Unit::Seconds,
+        direction: Direction::Lower,
+        delta_permille: 100,
+        definition: "From the end of what cut the transfer off to its bytes flowing again; of several fetchers and disturbances, the longest.",
+    },
+    Metric {
         id: "fairness",
         title: "Fairness",
         unit: Unit::Ratio,

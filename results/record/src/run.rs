@@ -65,6 +65,9 @@ pub struct RunRecord {
     /// What happened to the network, in order of time. Absent in records from before there were such.
     #[serde(default)]
     pub changes: Vec<NetworkChange>,
+    /// How the transfer came back from what cut it off, in order of time. Empty where nothing did, and where the run failed.
+    #[serde(default)]
+    pub recoveries: Vec<Recovery>,
     /// Every process of the subject.
     pub processes: Vec<ProcessReport>,
     /// The numbers. Empty unless the transfer completed and was verified.
@@ -263,7 +266,8 @@ pub struct ProcessReport {
 pub struct Sample {
     /// Which [`crate::Metric`], by its id.
     pub metric: String,
-    /// Which side, where a metric has one for each: `provider` or `fetcher`.
+    /// Which one of several: a side (`provider` or `fetcher`), a fetcher's host, or when what is recovered from began
+    /// (`at 2 s`).
     pub peer: Option<String>,
     /// The value in the metric's unit; always finite.
     pub value: f64,
@@ -276,6 +280,21 @@ pub struct NetworkChange {
     pub at_ns: u64,
     /// What happened, for example `bob loses wifi and goes on by mobile`.
     pub what: String,
+}
+
+/// What cut the transfer's way off, and how it came back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// When it began, in nanoseconds after the start of the transfer.
+    pub from_ns: u64,
+    /// When it was over: then too, where it took no time or was for good.
+    pub until_ns: u64,
+    /// What happened, for example `bob.link is down for 2 s`.
+    pub what: String,
+    /// Seconds from its end to payload flowing again; 0 if it never ceased to flow.
+    pub seconds: Option<f64>,
+    /// Why there is no such number.
+    pub note: Option<String>,
 }
 
 /// Values at equal intervals, on the run's clock.

@@ -3,6 +3,9 @@
 /// The standard normal quantile of a two-sided 99.9 % interval.
 pub const Z_999: f64 = 3.290_526_731_491_926;
 
+/// The standard normal quantile of a two-sided 95 % interval.
+pub(crate) const Z_95: f64 = 1.959_963_984_540_054;
+
 /// A closed interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
@@ -48,7 +51,7 @@ mod tests {
         let rows =
             [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)];
         for (hits, trials, low, high) in rows {
-            let got = wilson(hits, trials, 1.959_963_984_540_054).unwrap();
+            let got = wilson(hits, trials, Z_95).unwrap();
             assert!((got.low - low).abs() < 5e-5 && (got.high - high).abs() < 5e-5, "{hits}/{trials}: {got:?}");
         }
         assert_eq!(wilson(0, 0, 2.0), None);

@@ -3,7 +3,7 @@
 //! [`judge`] decides whether a run may be believed: it compares what the scenario asked of the network with what
 //! probes and the emulator itself saw. [`median`] and [`quantile`] are the summaries that stores keep and pages draw,
 //! so that no two readers disagree about a middle value. [`Success`] says how
-//! often something works. [`chi_square`] and [`kolmogorov_smirnov`] say whether counts and
+//! often something works, [`score`] for how many of a population. [`chi_square`] and [`kolmogorov_smirnov`] say whether counts and
 //! samples are what a distribution says.
 //!
 //! **Invariant:** this crate is pure. It has no clock, file system, process, network or random source. Verdicts are
@@ -13,10 +13,12 @@ mod fit;
 mod interval;
 mod judge;
 mod quantile;
+mod score;
 mod success;
 
 pub use fit::{chi_square, kolmogorov_smirnov, normal_cdf};
 pub use interval::{Interval, Z_999, wilson};
 pub use judge::{Deviation, judge, judge_cross, loss_interval};
 pub use quantile::{median, quantile};
+pub use score::{Cell, Score, score};
 pub use success::Success;

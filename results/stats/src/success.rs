@@ -1,10 +1,8 @@
 //! How often something works.
 
-use crate::interval::{Interval, wilson};
+use crate::interval::{Interval, Z_95, wilson};
 use longhaul_record::Outcome;
 
-/// The standard normal quantile of a two-sided 95 % interval.
-const Z_95: f64 = 1.959_963_984_540_054;
 const BILLION: u64 = 1_000_000_000;
 
 /// How many of the runs that say something about a subject went well. Runs on a network that was not what it should be, or

@@ -9,22 +9,27 @@ use netsim_fabric::{
 use netsim_topology::{Change, Direction, Event, Host, Topology};
 use std::fmt::Write;
 
-/// What happens at which time, in nanoseconds.
-pub(super) fn timeline_words(topology: &Topology, timeline: &[Event]) -> Vec<(u64, String)> {
+/// What happens at which time, in nanoseconds: an entry for each event.
+pub(crate) fn timeline_words(topology: &Topology, timeline: &[Event]) -> Vec<(u64, String)> {
     let mut network = topology.clone();
     let mut happens = Vec::new();
     for Event { at_ns, change } in timeline {
         let what = match change {
             Change::Link { name, config } => {
-                let Some(access) = network.access_mut(&name.link) else { continue };
-                let (before, way) = match name.direction {
-                    Direction::Up => (&mut access.up, "up"),
-                    Direction::Down => (&mut access.down, "down"),
+                let way = match name.direction {
+                    Direction::Up => "up",
+                    Direction::Down => "down",
                 };
-                let after = config.as_ref().clone();
-                let words = change_words(before, &after);
-                *before = after;
-                format!("{} {way} {words}", name.link)
+                let words = network.access_mut(&name.link).map(|access| {
+                    let before = match name.direction {
+                        Direction::Up => &mut access.up,
+                        Direction::Down => &mut access.down,
+                    };
+                    let words = change_words(before, config);
+                    *before = config.as_ref().clone();
+                    words
+                });
+                format!("{} {way} {}", name.link, words.unwrap_or_default())
             }
             Change::Reboot { router } => format!("{router} starts anew and forgets its mappings"),
             Change::Renumber { router, .. } => format!("{router} gets other addresses and forgets its mappings"),
@@ -92,8 +97,10 @@ pub(super) fn oddities(config: &LinkConfig) -> Vec<String> {
     if config.manner == Manner::Netem {
         words.push(manner_words(config.manner).into());
     }
-    if let Loss::GilbertElliott { .. } = config.loss {
-        words.push("losses in bursts".into());
+    match &config.loss {
+        Loss::GilbertElliott { .. } => words.push("losses in bursts".into()),
+        Loss::Scripted(_) => words.push(loss_words(&config.loss)),
+        Loss::None | Loss::Bernoulli(_) => {}
     }
     if config.duplicate != Probability::ZERO {
         words.push(format!("{} sent twice", share(config.duplicate)));
@@ -139,7 +146,10 @@ fn loss_words(loss: &Loss) -> String {
         Loss::None => "no loss".into(),
         Loss::Bernoulli(_) => format!("{mean} loss"),
         Loss::GilbertElliott { .. } => format!("{mean} loss in bursts"),
-        Loss::Scripted(script) => format!("{} packets lost by a list", script.numbers().len()),
+        Loss::Scripted(script) => match script.numbers() {
+            [one] => format!("packet {one} lost"),
+            several => format!("{} packets lost by a list", several.len()),
+        },
     }
 }
 

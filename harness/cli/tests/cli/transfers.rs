@@ -75,8 +75,16 @@ fn check_evidence(record: &RunRecord) {
         assert!(path.delay.median_ns.abs_diff(2_000_000) <= record.tolerance.delay_ns, "{path:?}");
     }
     let measured: BTreeSet<&str> = record.samples.iter().map(|sample| sample.metric.as_str()).collect();
-    // One fetcher, a line without a limit, no traffic beside it; and what only a subject itself could say.
-    let elsewhere = ["direct_bytes", "fairness", "goodput_share", "messages_per_block", "relayed_bytes", "utilisation"];
+    // One fetcher, a line without a limit, no traffic beside it, nothing to recover from; and what only a subject itself could say.
+    let elsewhere = [
+        "direct_bytes",
+        "fairness",
+        "goodput_share",
+        "messages_per_block",
+        "recovery_time",
+        "relayed_bytes",
+        "utilisation",
+    ];
     let unsaid: &[&str] = if record.subject == "curl" { &["import_time", "time_to_direct"] } else { &[] };
     let expect = METRICS.iter().map(|metric| metric.id).filter(|id| !elsewhere.contains(id) && !unsaid.contains(id));
     assert_eq!(measured, expect.collect());
@@ -123,6 +131,13 @@ pub(crate) fn a_dead_line_makes_a_transfer_wait() {
     let records = ended.records();
     let good = records.iter().rfind(|record| record.outcome == Outcome::Ok).unwrap();
     assert!(good.value("total_time", None).unwrap() > 1.5, "{:?}", good.samples);
+    let [recovery] = good.recoveries.as_slice() else { panic!("{:?}", good.recoveries) };
+    assert_eq!((recovery.from_ns, recovery.until_ns), (200_000_000, 1_500_000_000));
+    assert_eq!(recovery.what, "bob.link is down for 1.3 s");
+    // On a busy machine the first byte may come after the line has died: then there is a note instead.
+    assert_eq!(recovery.seconds.is_none(), recovery.note.is_some(), "{recovery:?}");
+    assert_eq!(good.value("recovery_time", None), recovery.seconds);
+    assert_eq!(good.value("recovery_time", Some("at 200 ms")), recovery.seconds);
 }
 
 /// Home routers let hole punching through, two symmetric ones do not.

@@ -61,9 +61,9 @@ pub(crate) struct Stalls {
 
 impl Stalls {
     /// Less than this in an interval is no transfer: acknowledgements, keep-alives.
-    const QUIET_BYTES: u64 = 500;
+    pub(crate) const QUIET_BYTES: u64 = 500;
     /// Shorter than this is the burstiness of slow links, in intervals.
-    const LEAST: usize = 4;
+    pub(crate) const LEAST: usize = 4;
 
     /// Of one fetcher, from its first byte to its last, in seconds on the network's clock. `down` are the places of its
     /// incoming links in the intervals.

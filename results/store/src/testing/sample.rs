@@ -157,6 +157,7 @@ pub fn run(shape: Shape) -> RunRecord {
         links: links(network, seconds),
         cross: cross(network, seconds),
         changes: changes(network, seconds),
+        recoveries: Vec::new(),
         processes: processes(shape.subject, seconds),
         samples: samples(network, goodput, seconds, shape.subject),
         series: series(network, goodput, seconds, serial),
