@@ -25,7 +25,7 @@ fn empty(header: &[&str]) -> Table {
 }
 
 /// What the result table shows of a run: heading, metric, side.
-const COLUMNS: [(&str, &str, Option<&str>); 7] = [
+const COLUMNS: [(&str, &str, Option<&str>); 9] = [
     ("Goodput", "goodput", None),
     ("Transfer", "transfer_time", None),
     ("First byte", "time_to_first_byte", None),
@@ -33,14 +33,16 @@ const COLUMNS: [(&str, &str, Option<&str>); 7] = [
     ("CPU, fetcher", "cpu_seconds", Some("fetcher")),
     ("Queue", "peak_queueing_delay", None),
     ("Recovery", "recovery_time", None),
+    ("Instructions, provider", "instructions", Some("provider")),
+    ("Instructions, fetcher", "instructions", Some("fetcher")),
 ];
 
 /// The results of a command, a scenario and subject a row: medians of the runs that went well, and how many did. What did
 /// not shows why, never a number.
 pub(crate) fn results(records: &[RunRecord]) -> String {
-    // Few scenarios have anything to recover from.
-    let is_there = |id| id != "recovery_time" || records.iter().any(|record| record.value(id, None).is_some());
-    let columns: Vec<_> = COLUMNS.into_iter().filter(|(_, id, _)| is_there(*id)).collect();
+    // Few scenarios have anything to recover from, and where instructions are counted nothing else is.
+    let is_there = |id, peer| records.iter().any(|record| record.value(id, peer).is_some());
+    let columns: Vec<_> = COLUMNS.into_iter().filter(|(_, id, peer)| is_there(id, *peer)).collect();
     let headings = columns.iter().map(|(heading, ..)| *heading);
     let header: Vec<&str> = ["Scenario", "Subject"].into_iter().chain(headings).chain(["Outcome"]).collect();
     let mut table = empty(&header);

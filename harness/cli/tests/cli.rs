@@ -56,6 +56,13 @@ fn main() {
     for (name, test) in IN_A_LAB {
         trials.push(trial(name, no_lab.is_some(), *test));
     }
+    let no_valgrind = subjects::no_valgrind();
+    if let Some(reason) = &no_valgrind {
+        println!("SKIPPED: {reason}");
+    }
+    let without = no_lab.is_some() || no_valgrind.is_some();
+    let counted = subjects::instructions_are_counted_and_nothing_else;
+    trials.push(trial("instructions_are_counted_and_nothing_else", without, counted));
     for (name, test) in WITH_SUBJECTS {
         trials.push(trial(name, no_subjects.is_some(), *test));
     }

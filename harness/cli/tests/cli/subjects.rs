@@ -197,6 +197,36 @@ pub(crate) fn a_flood_is_ended() {
 }
 
 /// Where nothing is delivered, the subject's word is all there is, and the record says so.
+/// Why nothing is counted here, if so.
+pub(crate) fn no_valgrind() -> Option<String> {
+    let found = Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().is_ok();
+    (!found).then(|| "no instructions are counted: valgrind is not installed".to_owned())
+}
+
+pub(crate) fn instructions_are_counted_and_nothing_else() {
+    let ground = Ground::new();
+    let file = ground.file("small.toml", &scenario("small").replace("\"1s\"", "\"60s\""));
+    let subject = ground.file("good.toml", &GOOD.text());
+    let run = || {
+        let ended = ground.longhaul(&["run", file, "--subject", subject, "--instructions", "--json", "--db", DB]);
+        let record = ended.records().pop().unwrap();
+        assert!(matches!(record.outcome, Outcome::Ok | Outcome::Untrusted), "{:?}", record.reason);
+        record
+    };
+    let records = [run(), run()];
+    for record in &records {
+        assert!(record.samples.iter().all(|sample| sample.metric == "instructions"), "{:?}", record.samples);
+        assert!(record.processes[0].command[0].ends_with("valgrind"), "{:?}", record.processes);
+    }
+    for side in ["provider", "fetcher"] {
+        let [one, other] = records.each_ref().map(|record| record.value("instructions", Some(side)).unwrap());
+        // The shell alone takes some 100,000.
+        assert!(one > 50_000.0 && (one / other - 1.0).abs() < 0.1, "{side}: {one} {other}");
+    }
+    let record = &ground.record_one();
+    assert!(record.value("instructions", Some("fetcher")).is_none() && record.value("total_time", None).is_some());
+}
+
 pub(crate) fn what_delivers_nothing_is_taken_at_its_word() {
     let ground = Ground::new();
     let file = ground.file("small.toml", &scenario("small").replace("\"1s\"", "\"30s\""));
