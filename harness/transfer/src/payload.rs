@@ -305,3 +305,42 @@ impl From<io::Error> for ReadError {
         ReadError { path: "beyond the last file".into(), offset: 0, source }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(reader: &mut Reader<'_>, range: std::ops::Range<u64>) {
+        let mut buffer = vec![0; (range.end - range.start) as usize];
+        reader.read_exact_at(range.start, &mut buffer).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_unchanged_until_somebody_touches_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name| directory.path().join(name);
+        for name in ["a", "b", "c"] {
+            fs::write(path(name), [7; 1000]).unwrap();
+        }
+        // A few milliseconds at most: until the kernel's clock for files has gone on.
+        while Stamp::of(&File::open(path("c")).unwrap()).is_none() {}
+        let payload = Payload::import(directory.path(), Symlinks::Keep, |_, _| {}).unwrap();
+        let start = payload.layout().manifest_bytes();
+        let mut reader = payload.reader();
+        read(&mut reader, 0..start + 3000);
+        assert!(reader.is_unchanged());
+        read(&mut reader, start + 2000..start + 3000);
+        fs::write(path("b"), [7; 1000]).unwrap();
+        assert!(reader.is_unchanged(), "nothing of b was read since");
+        read(&mut reader, start..start + 3000);
+        assert!(!reader.is_unchanged(), "b lies between files that are as they were");
+        read(&mut reader, start..start + 1000);
+        assert!(reader.is_unchanged());
+        fs::rename(path("b"), path("a")).unwrap();
+        read(&mut payload.reader(), start..start + 1000);
+        assert!(!reader.is_unchanged(), "a file that is open and has lost its name has another time of change");
+        let mut reader = payload.reader();
+        read(&mut reader, start..start + 1000);
+        assert!(!reader.is_unchanged(), "another file has taken its name");
+    }
+}
