@@ -66,8 +66,11 @@ async fn import_all(store: &FsStore, top: &Path, list: &Path) -> Result<TempTag>
     let names = std::fs::read_to_string(list)?;
     let at_a_time = std::thread::available_parallelism()?.get();
     let import = |name: String| async move { Ok((import(store, &top.join(&name)).await?, name)) };
-    let imported: Vec<Result<(TempTag, String)>> =
-        n0_future::stream::iter(names.lines().map(str::to_owned)).map(import).buffered_ordered(at_a_time).collect().await;
+    let imported: Vec<Result<(TempTag, String)>> = n0_future::stream::iter(names.lines().map(str::to_owned))
+        .map(import)
+        .buffered_ordered(at_a_time)
+        .collect()
+        .await;
     let imported = imported.into_iter().collect::<Result<Vec<_>>>()?;
     let collection: Collection = imported.iter().map(|(tag, name)| (name.clone(), tag.hash())).collect();
     collection.store(store).await.anyerr()
