@@ -73,8 +73,7 @@ async fn main() -> Result<()> {
             let bitswap = swarm::dial(addresses).await?;
             println!("connected");
             fetch(&bitswap, root.context("no ticket")?, &out).await?;
-            let messages = bitswap.client().stat().await?.messages_received;
-            println!(r#"{{"done": true, "messages": {messages}}}"#);
+            println!("done");
             // What runs in the background has nothing left to do.
             std::process::exit(0)
         }
