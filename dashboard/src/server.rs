@@ -173,10 +173,10 @@ impl Frame {
 }
 
 async fn overview(State(store): State<Shared>, frame: Frame) -> Result<Response, Failure> {
-    let metric = "goodput";
-    let query = OverviewQuery { project: frame.project(), host: frame.host(), metric: metric.into(), recent: RECENT };
+    let metrics = page::HEADLINES.map(String::from).into();
+    let query = OverviewQuery { project: frame.project(), host: frame.host(), metrics, recent: RECENT };
     let rows = store.overview(&query).await.map_err(|error| unreadable(&error))?;
-    Ok(answer(StatusCode::OK, &page::overview(&Overview { frame, metric, rows })))
+    Ok(answer(StatusCode::OK, &page::overview(&Overview { frame, rows })))
 }
 
 async fn scenario(
@@ -196,7 +196,7 @@ async fn scenario(
         ..RunFilter::default()
     };
     let runs = store.runs(&filter).await.map_err(|error| unreadable(&error))?;
-    let query = OverviewQuery { project: frame.project(), host: frame.host(), metric: String::new(), recent: 0 };
+    let query = OverviewQuery { project: frame.project(), host: frame.host(), metrics: Vec::new(), recent: 0 };
     let rows = store.overview(&query).await.map_err(|error| unreadable(&error))?;
     let Some(row) = rows.iter().filter(|row| row.scenario == name).max_by_key(|row| row.latest.started_ms) else {
         let mut known: Vec<String> = rows.into_iter().map(|row| row.scenario).collect();

@@ -1,11 +1,14 @@
 //! Subject files: how to run any program, without code.
 
+mod build;
 mod capture;
 mod limits;
 mod placeholder;
 mod program;
 
 use crate::error::{FileError, parse};
+pub use build::Build;
+use build::BuildFile;
 pub use capture::{Amount, Capture, Milestone, Source, What};
 pub use limits::Limits;
 use limits::LimitsFile;
@@ -83,17 +86,6 @@ pub struct VersionSpec {
     pub regex: Regex,
 }
 
-/// How to build a program.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Build {
-    /// The repository must have this file; elsewhere the installed program is used.
-    pub only_if: String,
-    /// The command line, run at the top of the repository.
-    pub command: Vec<String>,
-    /// Where the program is then, relative to the top.
-    pub artifact: String,
-}
-
 const SCHEMA: u32 = 1;
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -134,14 +126,6 @@ struct RegexFile {
     regex: String,
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct BuildFile {
-    only_if: String,
-    command: Vec<String>,
-    artifact: String,
-}
-
 impl Subject {
     /// Reads a subject file. `file` is its name for error messages.
     pub fn parse(file: &str, text: &str) -> Result<Subject, FileError> {
@@ -179,7 +163,7 @@ impl Subject {
             fan_in,
             limits: written.limits.resolve(file)?,
             delivers: written.delivers,
-            build: written.build.map(|BuildFile { only_if, command, artifact }| Build { only_if, command, artifact }),
+            build: written.build.map(|build| build.resolve(file)).transpose()?,
         };
         subject.check_delivery(file)?;
         placeholder::check(file, &subject)?;
@@ -233,10 +217,14 @@ impl VersionFile {
 
 /// A home is all that a subject's file may write to.
 fn check_path(file: &str, path: &str) -> Result<(), FileError> {
-    let part = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
-    if path.split('/').all(part) {
+    if is_below(path) {
         return Ok(());
     }
     let message = "not a path below the home; write for example \"nginx/nginx.conf\"";
     Err(FileError::new(file, format!("files.{path:?}"), message))
+}
+
+/// Whether a relative path stays below where it begins.
+fn is_below(path: &str) -> bool {
+    path.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.contains('\0'))
 }

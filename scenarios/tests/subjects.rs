@@ -68,6 +68,11 @@ memory = "8GiB"
 processes = 100
 files = 1000
 space = "20GiB"
+[build]
+only_if = "src/tool.rs"
+command = ["make"]
+artifact = "out"
+keep = ["cache"]
 "#;
 
 #[test]
@@ -138,6 +143,10 @@ fn mistakes_name_file_key_and_fix() {
         ("processes = 100", "processes = 0"),
         ("files = 1000", "files = -1"),
         ("space = ", "spaces = "),
+        ("\"make\"", ""),
+        ("\"out\"", "\"/usr/bin\""),
+        ("\"cache\"", "\"../cache\""),
+        ("keep = ", "keeps = "),
         ("schema = 1", "schema = 2"),
         ("schema = 1", "schema = 1\ndelivers = \"all\""),
         ("schema = 1", "schema = 1\ndelivers = \"nothing\""),

@@ -15,7 +15,7 @@ mod tests;
 const BASELINE: &str = "curl";
 
 pub(crate) use layout::Frame;
-pub(crate) use overview::{Overview, overview};
+pub(crate) use overview::{HEADLINES, Overview, overview};
 pub(crate) use problem::{Problem, problem};
 pub(crate) use run::run;
 pub(crate) use scenario::{Scenario, scenario};

@@ -11,30 +11,38 @@ use maud::{Markup, html};
 pub(crate) struct Overview {
     /// What is around it.
     pub(crate) frame: Frame,
-    /// Metric id of the medians.
-    pub(crate) metric: &'static str,
     /// Ordered by scenario, then subject.
     pub(crate) rows: Vec<OverviewRow>,
 }
 
+/// The metrics that stand for a measurement: of a transfer, and of a benchmark that another tool ran.
+pub(crate) const HEADLINES: [&str; 2] = [GOODPUT, ITERATION];
+const GOODPUT: &str = "goodput";
+const ITERATION: &str = "iteration_time";
+
 /// The page.
 pub(crate) fn overview(page: &Overview) -> Markup {
+    // No network was behind a benchmark: nothing that is said of networks may count it.
+    let is_benchmark = |row: &&OverviewRow| row.metric.as_deref() == Some(ITERATION);
+    let (benchmarks, networks): (Vec<OverviewRow>, Vec<OverviewRow>) =
+        page.rows.iter().cloned().partition(|row| is_benchmark(&row));
     let content = html! {
-        h1 { (glue(&headline(&page.rows))) }
+        h1 { (glue(&headline(&networks, benchmarks.len()))) }
         @if page.rows.is_empty() {
             p.lead { "Measure something first: " code { "longhaul quickstart" } " takes about three minutes." }
         } @else {
             (lead(&page.rows))
-            (table(page))
+            @if !networks.is_empty() { (table(page, "Networks", GOODPUT, &networks)) }
+            @if !benchmarks.is_empty() { (table(page, "Benchmarks", ITERATION, &benchmarks)) }
             (problems(page))
-            (trust(&page.rows))
+            @if !networks.is_empty() { (trust(&networks)) }
         }
     };
     page.frame.page("Overview", "overview", &content)
 }
 
 /// The answer a visitor came for, in a sentence.
-fn headline(rows: &[OverviewRow]) -> String {
+fn headline(rows: &[OverviewRow], benchmarks: usize) -> String {
     let count = |wanted: fn(&Tally) -> bool| rows.iter().filter(|row| wanted(&row.tally)).count() as u64;
     let failed = count(|tally| tally.failed + tally.setup_failed > 0);
     let untrusted = count(|tally| tally.failed + tally.setup_failed == 0 && tally.untrusted > 0);
@@ -49,6 +57,7 @@ fn headline(rows: &[OverviewRow]) -> String {
         bad.push(format!("{untrusted}{of} had a run that cannot be trusted"));
     }
     match (total, good) {
+        (0, _) if benchmarks > 0 => "No network has been measured yet; there are benchmarks of other tools.".into(),
         (0, _) => "Nothing has been measured yet.".into(),
         (1, 1) => "The newest measurement completed on a network that was what it claimed to be.".into(),
         _ if bad.is_empty() => {
@@ -145,11 +154,12 @@ fn against_baseline(row: &OverviewRow, rows: &[OverviewRow]) -> Option<f64> {
         .then(|| mine.median / theirs.median)
 }
 
-fn table(page: &Overview) -> Markup {
-    let (title, unit) = metric(page.metric).map_or((page.metric, Unit::Ratio), |metric| (metric.title, metric.unit));
-    let groups = page.rows.chunk_by(|a, b| a.scenario == b.scenario);
+fn table(page: &Overview, heading: &str, id: &str, rows: &[OverviewRow]) -> Markup {
+    let (title, unit) = metric(id).map_or((id, Unit::Ratio), |metric| (metric.title, metric.unit));
+    let groups = rows.chunk_by(|a, b| a.scenario == b.scenario);
+    let compared = rows.iter().any(|row| row.subject == BASELINE);
     html! {
-        h2 { "Networks" }
+        h2 { (heading) }
         div.table {
             table.overview {
                 thead {
@@ -157,7 +167,7 @@ fn table(page: &Overview) -> Markup {
                         th.subject { "Subject" }
                         th.spark-column.not-narrow { "Last commits" }
                         th.n.value { (title) ", median" }
-                        th.n.ratio { "Against " (subject(BASELINE)) }
+                        th.n.ratio { @if compared { "Against " (subject(BASELINE)) } }
                         th { "Runs" }
                     }
                 }
@@ -212,7 +222,8 @@ fn table_row(page: &Overview, row: &OverviewRow, group: &[OverviewRow], unit: Un
                 @if row.subject != BASELINE {
                     @match against_baseline(row, &page.rows) {
                         Some(ratio) => (ratio_text(ratio)),
-                        None => span.quiet { "–" },
+                        None if group.iter().any(|other| other.subject == BASELINE) => span.quiet { "–" },
+                        None => {}
                     }
                 }
             }

@@ -6,7 +6,7 @@ use crate::chart::{Ink, Lane, LaneKind, Trace, timeline};
 use crate::html::{commit, glue, outcome, plural, shell, subject, svg, time};
 use longhaul_record::{
     ExitState, Fidelity, LinkReport, METRICS, NatBehaviour, NatCheck, Outcome, PathCheck, ProcessReport, Role,
-    RunRecord, Sample, Unit, metric, text,
+    RunRecord, Sample, Trigger, Unit, metric, text,
 };
 use maud::{Markup, html};
 
@@ -18,13 +18,18 @@ pub(crate) fn run(frame: &Frame, run: &RunRecord) -> Markup {
         @if let Some(reason) = run.reason.as_ref().filter(|_| run.outcome != Outcome::Ok) {
             p.lead { (outcome(run.outcome)) " " (glue(reason)) }
         }
-        (over_time(run))
-        (calibration(run))
-        (samples(run))
-        (links(run))
-        (cross(&run.cross))
-        (processes(run))
-        (repeat(run))
+        @if run.trigger == Trigger::Import {
+            p { (glue(&run.scenario_words)) }
+            (samples(run))
+        } @else {
+            (over_time(run))
+            (calibration(run))
+            (samples(run))
+            (links(run))
+            (cross(&run.cross))
+            (processes(run))
+            (repeat(run))
+        }
         (facts(run))
     };
     frame.page(&format!("{} on {}", run.subject, run.scenario), "run", &content)
@@ -45,6 +50,7 @@ fn headline(run: &RunRecord) -> String {
     };
     let attempt = format!("{} on {}", run.subject, run.scenario);
     match run.outcome {
+        Outcome::Ok if run.trigger == Trigger::Import => format!("{} measured {}.", run.subject, run.scenario),
         Outcome::Ok => {
             let took = run.value("transfer_time", None).or(run.value("total_time", None));
             let took = took.map(|seconds| format!(" in {}", text::seconds(seconds))).unwrap_or_default();

@@ -2,7 +2,8 @@
 
 use super::*;
 use longhaul_record::{
-    Dependence, Hairpinned, NatBehaviour, NatCheck, NetworkChange, Outcome, ProcessReport, Role, RunRecord, Sample,
+    Calibration, Dependence, Hairpinned, NatBehaviour, NatCheck, NetworkChange, Outcome, ProcessReport, Role,
+    RunRecord, Sample, Trigger,
 };
 use longhaul_sqlite::SqliteStore;
 use longhaul_store::testing::sample::{self, Shape};
@@ -21,9 +22,9 @@ async fn stored(runs: impl IntoIterator<Item = RunRecord>) -> (SqliteStore, temp
 
 async fn overview_of(runs: impl IntoIterator<Item = RunRecord>) -> String {
     let (store, _dir) = stored(runs).await;
-    let query = OverviewQuery { project: None, host: None, metric: "goodput".into(), recent: 30 };
+    let query = OverviewQuery { project: None, host: None, metrics: HEADLINES.map(String::from).into(), recent: 30 };
     let rows = store.overview(&query).await.unwrap();
-    overview(&Overview { frame: Frame::default(), metric: "goodput", rows }).into_string()
+    overview(&Overview { frame: Frame::default(), rows }).into_string()
 }
 
 async fn scenario_of(name: &str, runs: impl IntoIterator<Item = RunRecord>) -> String {
@@ -89,6 +90,32 @@ async fn values_of_older_commits_are_marked() {
     says(&html, &[&mark]);
     assert_eq!(words(&html).matches(&mark).count(), 1);
     assert!(!words(&html).contains("Against curl, "), "different commits are not compared");
+}
+
+/// What was measured without a network proves nothing about any.
+#[tokio::test]
+async fn benchmarks_stand_apart() {
+    let benchmark = RunRecord {
+        scenario: "sums/all".into(),
+        subject: "criterion".into(),
+        trigger: Trigger::Import,
+        calibration: Calibration::default(),
+        processes: Vec::new(),
+        samples: vec![Sample { metric: "iteration_time".into(), peer: None, value: 0.0125 }],
+        ..sample::run(Shape { iteration: 1, ..SHAPE })
+    };
+    let alone = overview_of([benchmark.clone()]).await;
+    says(&alone, &["No network has been measured yet; there are benchmarks", "Benchmarks", "sums/all", "12.5 ms"]);
+    assert!(!words(&alone).contains("Networks") && !words(&alone).contains("trusted"), "{}", words(&alone));
+    says(
+        &overview_of([benchmark.clone(), sample::run(SHAPE)]).await,
+        &["The newest measurement completed on a network"],
+    );
+    let page = run(&Frame::default(), &benchmark).into_string();
+    says(&page, &["criterion measured sums/all.", "Time per iteration", "12.5 ms"]);
+    for not in ["Was the network", "Repeat it", "the fetcher"] {
+        assert!(!words(&page).contains(not), "{not}");
+    }
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ pub(crate) enum Command {
     /// List, show, check or write scenarios
     #[command(subcommand)]
     Scenario(ScenarioCommand),
-    /// List and check subjects: the programs that can be measured
+    /// List, check and build subjects: the programs that can be measured
     #[command(subcommand)]
     Subject(SubjectCommand),
     /// Use a simulated network by hand
@@ -84,6 +84,10 @@ pub(crate) struct MeasureArgs {
     pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) engines: EngineArgs,
+    /// Measure this commit of the repository instead of what lies there: subjects that are built from it are built at the
+    /// commit, in a worktree apart
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) commit: Option<String>,
     /// How often to run each scenario, instead of what its file says
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) repeat: Option<u32>,
@@ -176,6 +180,18 @@ pub(crate) struct NewArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImportCommand {
+    /// Benchmarks that Criterion ran, as results of a commit. What was imported before is not imported twice
+    Criterion {
+        /// Where Criterion keeps its results
+        #[arg(default_value = "target/criterion", value_name = "DIRECTORY")]
+        directory: PathBuf,
+        /// The commit they belong to, instead of what lies here
+        #[arg(long, value_name = "REVISION")]
+        commit: Option<String>,
+        /// The database
+        #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
+        db: PathBuf,
+    },
     /// A network of patchbay, as a scenario on standard output
     Patchbay {
         /// The topology file, or a simulation with its network in it
@@ -214,6 +230,17 @@ pub(crate) enum SubjectCommand {
     Check {
         /// Name or file of a subject
         subject: String,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Build a subject from the repository here, as it lies there or at a commit. What was built at a commit is kept
+    Build {
+        /// Name or file of a subject
+        subject: String,
+        /// Build this commit, in a worktree apart
+        #[arg(long, value_name = "REVISION")]
+        commit: Option<String>,
         /// Print as JSON
         #[arg(long)]
         json: bool,

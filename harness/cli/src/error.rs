@@ -25,6 +25,12 @@ pub(crate) enum CliError {
         #[source]
         source: io::Error,
     },
+    /// Another tool's results.
+    #[error(transparent)]
+    Import(#[from] longhaul_interop::ImportError),
+    /// A directory in which nothing was measured.
+    #[error("no results of Criterion below {}; run `cargo bench` first", directory.display())]
+    NothingToImport { directory: PathBuf },
     /// A file without what `longhaul lab conformance --json` prints.
     #[error("no conformance document in {}", path.display())]
     Conformance {
@@ -94,6 +100,12 @@ pub(crate) enum CliError {
         #[source]
         source: PrepareError,
     },
+    /// A revision that git does not know, or knows several of.
+    #[error("no commit is named `{revision}` in the repository of this directory; use a branch, a tag or a hash")]
+    UnknownCommit { revision: String },
+    /// A commit was named, but nothing of it would be measured.
+    #[error("nothing is built from this repository for {}; write a `[build]` in the subject's file", subjects.join(", "))]
+    NotBuiltHere { subjects: Vec<String> },
     /// None of the subjects can run here.
     #[error("none of the subjects can run on this machine; `longhaul subject list` says why")]
     NoSubject,
@@ -144,15 +156,22 @@ impl CliError {
             CliError::File(_)
             | CliError::Read { .. }
             | CliError::Conformance { .. }
+            | CliError::Import(_)
+            | CliError::NothingToImport { .. }
             | CliError::UnknownScenario { .. }
             | CliError::SeveralScenarios { .. }
             | CliError::UnknownSubject { .. }
             | CliError::UnknownHost { .. }
+            | CliError::UnknownCommit { .. }
+            | CliError::NotBuiltHere { .. }
             | CliError::UnknownLink { .. }
             | CliError::Door(DoorError::Taken { .. })
             | CliError::Knock(KnockError::NoSuchHost { .. })
             | CliError::Plan(_) => Exit::Usage,
             CliError::Calibrate(CalibrateError::Unreachable { .. }) => Exit::Untrusted,
+            CliError::Subject { source: PrepareError::Build(error), .. } if error.is_the_subjects() => {
+                Exit::SubjectFailed
+            }
             CliError::Sandbox(_)
             | CliError::Lab(_)
             | CliError::Cross(_)

@@ -9,7 +9,7 @@ use crate::progress::Bar;
 use crate::stop::Stop;
 use crate::{VERSION, table};
 use longhaul_record::{Exit, HostDetail, Outcome, RunRecord, Trigger, text};
-use longhaul_runner::{Order, Payload, Prepared, Programs, Repository, machine, repository};
+use longhaul_runner::{Order, Payload, Prepared, Programs, Repository, Source, machine, repository, repository_at};
 use longhaul_scenarios::{Scenario, Subject};
 use longhaul_sqlite::SqliteStore;
 use longhaul_store::Store;
@@ -35,29 +35,42 @@ pub(crate) fn command(args: &RunArgs) -> Result<Exit, CliError> {
     report(&args.measure, &scenarios, &records)
 }
 
-/// A subject that is to be run.
+/// What is to be measured.
 pub(crate) struct Asked {
+    subjects: Vec<Wanted>,
+    under_test: UnderTest,
+}
+
+/// A subject that is to be run.
+struct Wanted {
     subject: Subject,
     /// Whether it was asked for by its own name: then it must be there.
     needed: bool,
 }
 
-/// The subjects that were asked for.
-pub(crate) fn asked(args: &MeasureArgs) -> Result<Vec<Asked>, CliError> {
+/// The subjects that were asked for, of the commit that was asked for.
+pub(crate) fn asked(args: &MeasureArgs) -> Result<Asked, CliError> {
     /// What every machine has, and what everybody knows.
     const USUAL: [&str; 2] = ["reference", "curl"];
-    let optional = |subject| Asked { subject, needed: false };
-    let mut asked: Vec<Asked> = Vec::new();
+    let optional = |subject| Wanted { subject, needed: false };
+    let mut subjects: Vec<Wanted> = Vec::new();
     if args.subjects.is_empty() {
-        asked.extend(USUAL.into_iter().map(catalog::subject).collect::<Result<Vec<_>, _>>()?.into_iter().map(optional));
+        subjects
+            .extend(USUAL.into_iter().map(catalog::subject).collect::<Result<Vec<_>, _>>()?.into_iter().map(optional));
     }
     for name in &args.subjects {
         match name.as_str() {
-            "all" => asked.extend(catalog::subjects()?.into_iter().map(optional)),
-            name => asked.push(Asked { subject: catalog::subject(name)?, needed: true }),
+            "all" => subjects.extend(catalog::subjects()?.into_iter().map(optional)),
+            name => subjects.push(Wanted { subject: catalog::subject(name)?, needed: true }),
         }
     }
-    Ok(asked)
+    let under_test = under_test(args.commit.as_deref())?;
+    if args.commit.is_some() && !subjects.iter().any(|wanted| under_test.programs.would_build(&wanted.subject)) {
+        return Err(CliError::NotBuiltHere {
+            subjects: subjects.into_iter().map(|wanted| wanted.subject.name).collect(),
+        });
+    }
+    Ok(Asked { subjects, under_test })
 }
 
 /// A runtime for the store and the dashboard.
@@ -69,13 +82,39 @@ pub(crate) fn runtime() -> Result<Runtime, CliError> {
         .map_err(|source| CliError::Environment { what: "cannot start threads", source })
 }
 
-/// Where programs are looked for.
-pub(crate) fn programs() -> Programs {
-    Programs::of_this_process(here().map(|repository| repository.top))
+/// What is measured: a repository, if there is one, and where programs are looked for.
+pub(crate) struct UnderTest {
+    pub(crate) repository: Option<Repository>,
+    programs: Programs,
 }
 
-fn here() -> Option<Repository> {
-    repository(&std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")))
+/// What lies in this directory; or, of its repository, the commit that `revision` names.
+pub(crate) fn under_test(revision: Option<&str>) -> Result<UnderTest, CliError> {
+    let Some(revision) = revision else { return Ok(tree()) };
+    let unknown = || CliError::UnknownCommit { revision: revision.to_owned() };
+    let repository = repository_at(&here(), revision).ok_or_else(unknown)?;
+    let programs = Programs::of_this_process(Some(Source::commit(&repository)));
+    Ok(UnderTest { repository: Some(repository), programs })
+}
+
+fn tree() -> UnderTest {
+    let repository = repository(&here());
+    let source = repository.as_ref().map(|repository| Source::Tree(repository.top.clone()));
+    UnderTest { repository, programs: Programs::of_this_process(source) }
+}
+
+fn here() -> PathBuf {
+    std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."))
+}
+
+/// Where programs are looked for; those of a commit if one is named.
+pub(crate) fn programs_at(revision: Option<&str>) -> Result<Programs, CliError> {
+    Ok(under_test(revision)?.programs)
+}
+
+/// Where programs are looked for.
+pub(crate) fn programs() -> Programs {
+    tree().programs
 }
 
 /// Prints the table, unless records were asked for, and what was not as expected. Returns the command's exit code.
@@ -95,14 +134,14 @@ const ATTEMPTS: u32 = 3;
 pub(crate) fn measure(
     args: &MeasureArgs,
     scenarios: &[Scenario],
-    asked: &[Asked],
+    asked: &Asked,
     sandbox: &Sandbox,
     runtime: &Runtime,
     store: &SqliteStore,
     stop: &Stop,
 ) -> Result<Vec<RunRecord>, CliError> {
-    let repository = here();
     let prepared = prepare(asked)?;
+    let repository = asked.under_test.repository.as_ref();
     let engines = args.engines.engines();
     let (seed, json, machine) = (args.seed, args.json, machine(VERSION, engines));
     let context = Context { seed, json, repository, machine, engines, sandbox, stop };
@@ -175,10 +214,10 @@ fn to_json(record: &RunRecord) -> Result<serde_json::Value, CliError> {
 }
 
 /// Builds and finds the subjects. One that was asked for by name must be there; of all others, those that are.
-fn prepare(asked: &[Asked]) -> Result<Vec<Prepared>, CliError> {
-    let programs = programs();
+fn prepare(asked: &Asked) -> Result<Vec<Prepared>, CliError> {
+    let programs = &asked.under_test.programs;
     let mut prepared = Vec::new();
-    for Asked { subject, needed } in asked {
+    for Wanted { subject, needed } in &asked.subjects {
         if programs.would_build(subject) {
             output::note(format!("building what subject `{}` needs …", subject.name));
         }
@@ -195,7 +234,7 @@ fn prepare(asked: &[Asked]) -> Result<Vec<Prepared>, CliError> {
 struct Context<'a> {
     seed: u64,
     json: bool,
-    repository: Option<Repository>,
+    repository: Option<&'a Repository>,
     machine: HostDetail,
     engines: Engines,
     sandbox: &'a Sandbox,
@@ -228,7 +267,7 @@ impl Context<'_> {
             scenario,
             prepared,
             payload,
-            repository: self.repository.as_ref(),
+            repository: self.repository,
             machine: &self.machine,
             engines: self.engines,
             seed: self.seed + u64::from(iteration),

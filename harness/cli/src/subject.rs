@@ -6,15 +6,16 @@ use crate::run::{self, programs};
 use crate::stop::Stop;
 use crate::{catalog, output, table};
 use longhaul_record::{Exit, Outcome, RunRecord, text};
-use longhaul_runner::Prepared;
+use longhaul_runner::{BuildError, Prepared};
 use longhaul_scenarios::{Milestone, Scenario, Subject, What};
 use serde_json::json;
 
-/// `longhaul subject list|check|schema`.
+/// `longhaul subject list|check|build|schema`.
 pub(crate) fn command(command: &SubjectCommand) -> Result<Exit, CliError> {
     match command {
         SubjectCommand::List { json } => list(*json),
         SubjectCommand::Check { subject, json } => check(&catalog::subject(subject)?, *json),
+        SubjectCommand::Build { subject, commit, json } => build(&catalog::subject(subject)?, commit.as_deref(), *json),
         SubjectCommand::Schema => {
             output::line(longhaul_scenarios::subject_schema().trim_end())?;
             Ok(Exit::Pass)
@@ -50,6 +51,32 @@ fn list(as_json: bool) -> Result<Exit, CliError> {
             vec![subject.name.clone(), state.to_owned(), detail, subject.summary.clone()]
         };
         output::line(table::plain(&["Subject", "State", "Version or reason", "What it is"], entries.iter().map(row)))?;
+    }
+    Ok(Exit::Pass)
+}
+
+fn build(subject: &Subject, commit: Option<&str>, as_json: bool) -> Result<Exit, CliError> {
+    let programs = run::programs_at(commit)?;
+    let failed = |source: BuildError| CliError::Subject { subject: subject.name.clone(), source: source.into() };
+    let not_here = || CliError::NotBuiltHere { subjects: vec![subject.name.clone()] };
+    let built = programs.build(subject).map_err(failed)?.ok_or_else(not_here)?;
+    // Everything is found and asked as a run does it: a build that lacks a program is none.
+    let found = programs.look_up(subject);
+    let detail = found.map_err(|source| CliError::Subject { subject: subject.name.clone(), source })?.detail;
+    let path = built.artifact.display().to_string();
+    if as_json {
+        let (version, hash) = (detail.version, detail.binary_hash);
+        output::json(
+            &json!({ "name": subject.name, "path": path, "kept": built.kept, "version": version, "hash": hash }),
+        )?;
+    } else {
+        let how = if built.kept { "built before" } else { "built" };
+        let hash = detail.binary_hash.unwrap_or_default();
+        output::line(format!(
+            "{}: {how}: {path}\n  version  {}\n  BLAKE3   {hash}",
+            subject.name,
+            detail.version.as_deref().unwrap_or("not said")
+        ))?;
     }
     Ok(Exit::Pass)
 }

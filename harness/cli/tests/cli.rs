@@ -6,12 +6,16 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a test's own main")]
 
+#[path = "cli/builds.rs"]
+mod builds;
 #[path = "cli/cross.rs"]
 mod cross;
 #[path = "cli/files.rs"]
 mod files;
 #[path = "cli/ground.rs"]
 mod ground;
+#[path = "cli/imports.rs"]
+mod imports;
 #[path = "cli/interruption.rs"]
 mod interruption;
 #[path = "cli/labs.rs"]
@@ -71,10 +75,13 @@ const ANYWHERE: &[Test] = &[
     ("files_that_are_many_are_explained", questions::files_that_are_many_are_explained),
     ("a_new_scenario_is_a_good_one", questions::a_new_scenario_is_a_good_one),
     ("schemas_are_printed", questions::schemas_are_printed),
+    ("benchmarks_are_recorded_once", imports::benchmarks_are_recorded_once),
     ("subjects_are_listed", questions::subjects_are_listed),
     ("networks_are_shown", questions::networks_are_shown),
     ("the_machine_is_described", questions::the_machine_is_described),
     ("a_closed_pipe_is_no_accident", questions::a_closed_pipe_is_no_accident),
+    ("a_commit_is_built_once", builds::a_commit_is_built_once),
+    ("a_commit_that_cannot_be_built_is_named", builds::a_commit_that_cannot_be_built_is_named),
     ("a_database_that_cannot_be_served_is_refused", places::a_database_that_cannot_be_served_is_refused),
     ("a_port_in_use_is_said_when_serving", places::a_port_in_use_is_said_when_serving),
     ("recorded_results_are_served", serving::recorded_results_are_served),
@@ -90,6 +97,7 @@ const IN_A_LAB: &[Test] = &[
     ("programs_visit_a_network_that_is_up", labs::programs_visit_a_network_that_is_up),
     ("a_killed_network_makes_room_for_the_next", labs::a_killed_network_makes_room_for_the_next),
     ("a_broken_subject_is_recorded_as_failed", subjects::a_broken_subject_is_recorded_as_failed),
+    ("a_run_of_a_commit_is_recorded_as_its", builds::a_run_of_a_commit_is_recorded_as_its),
     ("other_traffic_is_recorded", cross::other_traffic_is_recorded),
     ("missing_traffic_makes_a_run_untrusted", cross::missing_traffic_makes_a_run_untrusted),
     ("a_flood_is_ended", subjects::a_flood_is_ended),

@@ -4,7 +4,7 @@ use longhaul_record::CommitDetail;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A repository as it is checked out.
+/// A repository and one of its commits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Repository {
     /// Its top directory.
@@ -12,28 +12,51 @@ pub struct Repository {
     /// The project's name: what `git config longhaul.project` says, else the last part of the origin's address, else
     /// the top directory's name.
     pub project: String,
-    /// Full hash of the checked-out commit.
+    /// The commit's full hash.
     pub commit: String,
     /// What else is known of it.
     pub detail: CommitDetail,
 }
 
-/// The repository `directory` is in; `None` outside one, without `git`, or before the first commit.
+/// The repository `directory` is in, with the commit that is checked out; `None` outside one, without `git`, or before the
+/// first commit.
 pub fn repository(directory: &Path) -> Option<Repository> {
+    let mut repository = described(directory, "HEAD")?;
+    repository.detail.branch = branch(directory);
+    // Untracked files are not part of a commit, and build results are untracked.
+    let changes = git(directory, &["status", "--porcelain", "--untracked-files=no"]);
+    repository.detail.dirty = changes.is_none_or(|changes| !changes.is_empty());
+    Some(repository)
+}
+
+/// The repository `directory` is in, with the commit that `revision` names. `None` if it names none, or several.
+pub fn repository_at(directory: &Path, revision: &str) -> Option<Repository> {
+    // What looks like an option is none, and a tag is the commit it marks.
+    let commit = format!("{revision}^{{commit}}");
+    let commit = git(directory, &["rev-parse", "--verify", "--quiet", "--end-of-options", &commit])?;
+    let mut repository = described(directory, &commit)?;
+    let on_branch = git(directory, &["merge-base", "--is-ancestor", &commit, "HEAD"]).is_some();
+    repository.detail.branch = branch(directory).filter(|_| on_branch);
+    Some(repository)
+}
+
+fn branch(directory: &Path) -> Option<String> {
+    git(directory, &["symbolic-ref", "--quiet", "--short", "HEAD"])
+}
+
+/// What is known of a commit itself.
+fn described(directory: &Path, commit: &str) -> Option<Repository> {
     let top = PathBuf::from(git(directory, &["rev-parse", "--show-toplevel"])?);
     // Separated by bytes that no field holds: hash, parents, author date in seconds, first line of the message.
-    let head = git(directory, &["log", "-1", "--format=%H%x00%P%x00%at%x00%s"])?;
-    let mut fields = head.split('\0');
+    let line = git(directory, &["log", "-1", "--format=%H%x00%P%x00%at%x00%s", commit])?;
+    let mut fields = line.split('\0');
     let commit = fields.next()?.to_owned();
     let parents = fields.next()?.split_whitespace().map(str::to_owned).collect();
     let authored_ms = fields.next()?.parse::<i64>().ok()?.saturating_mul(1000);
     let summary = fields.next()?.to_owned();
-    let branch = git(directory, &["symbolic-ref", "--quiet", "--short", "HEAD"]);
-    // Untracked files are not part of a commit, and build results are untracked.
-    let changes = git(directory, &["status", "--porcelain", "--untracked-files=no"]);
-    let dirty = changes.is_none_or(|changes| !changes.is_empty());
     let project = project_name(directory, &top);
-    Some(Repository { top, project, commit, detail: CommitDetail { parents, authored_ms, branch, summary, dirty } })
+    let detail = CommitDetail { parents, authored_ms, branch: None, summary, dirty: false };
+    Some(Repository { top, project, commit, detail })
 }
 
 /// Series are kept apart by this name, so it should be the same in every clone.

@@ -1,10 +1,11 @@
 //! Runs one subject in one scenario and makes the record of it.
 //!
-//! The steps, each in its own module: [`Payload`] stages what is sent, [`Prepared`] finds or builds the programs,
-//! `transfer` runs them inside a lab that has been calibrated, `metrics` (pure) turns what was seen into numbers, and
-//! [`run`] puts it all together into a [`longhaul_record::RunRecord`]. Whatever goes wrong becomes an outcome with a
-//! reason; it never becomes a number.
+//! The steps, each in its own module: [`Payload`] stages what is sent, `build` makes programs from their source, at a
+//! commit if one is named, [`Prepared`] finds them, `transfer` runs them inside a lab that has been calibrated, `metrics`
+//! (pure) turns what was seen into numbers, and [`run`] puts it all together into a [`longhaul_record::RunRecord`].
+//! Whatever goes wrong becomes an outcome with a reason; it never becomes a number.
 
+mod build;
 mod calibration;
 mod clock;
 mod git;
@@ -17,8 +18,9 @@ mod run;
 mod transfer;
 mod yardstick;
 
+pub use build::{BuildError, Built, Source};
 pub use clock::wall_ms;
-pub use git::{Repository, repository};
+pub use git::{Repository, repository, repository_at};
 pub use machine::machine;
 pub use payload::{Payload, PayloadError};
 pub use program::{PrepareError, Prepared, Programs};

@@ -1,7 +1,8 @@
 //! From a subject's file to programs that can be run on this machine.
 
+use crate::build::{BuildError, Built, Source};
 use longhaul_record::SubjectDetail;
-use longhaul_scenarios::{Build, Delivers, Subject, Values};
+use longhaul_scenarios::{Delivers, Subject, Values};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
@@ -11,8 +12,8 @@ use std::process::{Command, Stdio};
 /// Where programs are looked for.
 #[derive(Debug, Clone, Default)]
 pub struct Programs {
-    /// The repository under test, if there is one: subjects may be built from it.
-    pub repository: Option<PathBuf>,
+    /// What subjects under development are built from, if there is a repository.
+    pub source: Option<Source>,
     /// The directory of this program: its companions are installed beside it.
     pub beside: Option<PathBuf>,
     /// The search path, as in the environment.
@@ -43,91 +44,41 @@ pub enum PrepareError {
         /// What the subject's file says about getting it.
         obtain: Option<String>,
     },
-    /// The build could not be started.
-    #[error("cannot run the build of subject `{subject}` (`{command}`)")]
-    BuildStart {
-        /// The subject.
-        subject: String,
-        /// The command line.
-        command: String,
-        /// What went wrong.
-        #[source]
-        source: io::Error,
-    },
-    /// The build failed; it has said why.
-    #[error("the build of subject `{subject}` failed (`{command}`: {status})")]
-    Build {
-        /// The subject.
-        subject: String,
-        /// The command line.
-        command: String,
-        /// How it ended.
-        status: String,
-    },
-    /// The build went well, but its result is not where it should be.
-    #[error("the build of subject `{subject}` did not make {}", artifact.display())]
-    NoArtifact {
-        /// The subject.
-        subject: String,
-        /// Where the program should be.
-        artifact: PathBuf,
-    },
+    /// It could not be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
 }
 
 impl Programs {
     /// Where programs are looked for by this process.
-    pub fn of_this_process(repository: Option<PathBuf>) -> Programs {
+    pub fn of_this_process(source: Option<Source>) -> Programs {
         let written = std::env::var_os("PATH").unwrap_or_default();
         // Servers are not in everybody's path.
         let path = installed().into_iter().chain(std::env::split_paths(&written)).chain(["/usr/sbin".into()]).collect();
         let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_path_buf));
-        Programs { repository, beside, path }
+        Programs { source, beside, path }
     }
 
     /// Builds the subject if it is developed here, and finds its programs.
     pub fn prepare(&self, subject: &Subject) -> Result<Prepared, PrepareError> {
         let built = self.build(subject)?;
-        self.find_all(subject, built)
+        self.find_all(subject, built.map(|built| built.artifact))
     }
 
     /// Finds the subject's programs as they are, without building.
     pub fn look_up(&self, subject: &Subject) -> Result<Prepared, PrepareError> {
-        let artifact = self.buildable(subject).map(|(top, build)| top.join(&build.artifact));
-        self.find_all(subject, artifact.filter(|artifact| artifact.is_file()))
+        let found = self.source.as_ref().and_then(|source| source.found(subject));
+        self.find_all(subject, found.map(|built| built.artifact))
     }
 
     /// Whether the subject's programs would be built from the repository.
     pub fn would_build(&self, subject: &Subject) -> bool {
-        self.buildable(subject).is_some()
+        self.source.as_ref().is_some_and(|source| source.builds(subject))
     }
 
-    fn buildable<'a>(&'a self, subject: &'a Subject) -> Option<(&'a Path, &'a Build)> {
-        let (top, build) = (self.repository.as_deref()?, subject.build.as_ref()?);
-        top.join(&build.only_if).exists().then_some((top, build))
-    }
-
-    fn build(&self, subject: &Subject) -> Result<Option<PathBuf>, PrepareError> {
-        let Some((top, build)) = self.buildable(subject) else { return Ok(None) };
-        let (name, line) = (subject.name.clone(), build.command.join(" "));
-        let [program, arguments @ ..] = build.command.as_slice() else { return Ok(None) };
-        let status = Command::new(program)
-            .args(arguments)
-            .current_dir(top)
-            // The artifact's place is relative to the repository; a target directory set from outside would move it.
-            .env_remove("CARGO_TARGET_DIR")
-            .stdin(Stdio::null())
-            // Standard output is ours: `--json` writes records there.
-            .stdout(Stdio::null())
-            .status()
-            .map_err(|source| PrepareError::BuildStart { subject: name.clone(), command: line.clone(), source })?;
-        if !status.success() {
-            return Err(PrepareError::Build { subject: name, command: line, status: status.to_string() });
-        }
-        let artifact = top.join(&build.artifact);
-        if !artifact.is_file() {
-            return Err(PrepareError::NoArtifact { subject: name, artifact });
-        }
-        Ok(Some(artifact))
+    /// Builds the subject; `None` if it is not developed here.
+    pub fn build(&self, subject: &Subject) -> Result<Option<Built>, BuildError> {
+        self.source.as_ref().map_or(Ok(None), |source| source.build(subject))
     }
 
     fn find_all(&self, subject: &Subject, artifact: Option<PathBuf>) -> Result<Prepared, PrepareError> {
@@ -137,8 +88,8 @@ impl Programs {
             let found = self.find(program, artifact.as_deref()).ok_or_else(missing)?;
             programs.insert(program.to_owned(), found);
         }
-        let directories = artifact.iter().filter_map(|a| a.parent()).chain(self.beside.as_deref());
-        let path = std::env::join_paths(directories.chain(self.path.iter().map(PathBuf::as_path)));
+        let built = artifact.as_deref().map(directories_of).unwrap_or_default();
+        let path = std::env::join_paths(built.iter().chain(&self.beside).chain(&self.path));
         let path = path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
         let binary = subject.fetcher.command.first().and_then(|program| programs.get(program));
         let binary_hash = binary.and_then(|path| hash_of(path).ok());
@@ -150,10 +101,23 @@ impl Programs {
 
     /// Where a program is, if it is anywhere.
     pub(crate) fn find(&self, program: &str, artifact: Option<&Path>) -> Option<PathBuf> {
-        let own = artifact.filter(|path| path.file_name().is_some_and(|name| name == program)).map(Path::to_path_buf);
-        let candidates = own.into_iter().chain(self.beside.iter().chain(&self.path).map(|dir| dir.join(program)));
-        candidates.into_iter().find(|path| is_program(path))
+        let own = artifact.filter(|path| path.is_dir() || path.file_name().is_some_and(|name| name == program));
+        let built = own.map(directories_of).unwrap_or_default();
+        built
+            .iter()
+            .chain(&self.beside)
+            .chain(&self.path)
+            .map(|directory| directory.join(program))
+            .find(|path| is_program(path))
     }
+}
+
+/// Where the programs of an artifact are: in it and in its `bin`, or, if it is one itself, where it is.
+fn directories_of(artifact: &Path) -> Vec<PathBuf> {
+    if artifact.is_dir() {
+        return vec![artifact.join("bin"), artifact.to_path_buf()];
+    }
+    artifact.parent().map(Path::to_path_buf).into_iter().collect()
 }
 
 /// Where `ci/subjects` puts what is no package of the system's.

@@ -252,7 +252,7 @@ impl Workshop {
                     switched.map_err(DeviceError::Segmentation)?;
                 }
                 let socket =
-                    far.run(|| PacketSocket::new(&peer, spec.mtu, *frames)).map_err(DeviceError::Namespace)??;
+                    far.run(|| PacketSocket::of_host(&peer, spec.mtu, *frames)).map_err(DeviceError::Namespace)??;
                 let socket = Box::new(socket);
                 Ok(if super_packets { Device::Packet(socket) } else { Device::Single(socket) })
             }

@@ -11,7 +11,7 @@ use netsim_fabric::Time;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl;
 pub use nix::sys::signal::Signal;
-use nix::sys::signal::killpg;
+use nix::sys::signal::{SigHandler, killpg, signal};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use output::Tail;
@@ -342,6 +342,7 @@ fn prepare_on_exec(command: &mut Command, host: &Host, resolver: Option<CString>
         if let Some(resolver) = &resolver {
             resolver::mount_over(resolver)?;
         }
+        heed_signals();
         prctl::set_pdeathsig(Signal::SIGKILL)?;
         // The parent may have died before the line above took effect.
         if std::os::unix::process::parent_id() != parent {
@@ -353,6 +354,16 @@ fn prepare_on_exec(command: &mut Command, host: &Host, resolver: Option<CString>
     // SAFETY: the closure makes system calls only; it neither allocates nor takes locks.
     unsafe {
         command.pre_exec(prepare);
+    }
+}
+
+/// Whoever started this program may have had it ignore signals, as a shell does with `&` and `nohup` does; a program that is
+/// to be stopped by one must not inherit that. Makes system calls only.
+fn heed_signals() {
+    for number in Signal::iterator() {
+        #[expect(unsafe_code, reason = "no safe wrapper exists")]
+        // SAFETY: the default action calls no code of ours. Fails for those that are always heeded.
+        let _ = unsafe { signal(number, SigHandler::SigDfl) };
     }
 }
 

@@ -263,6 +263,14 @@ pub const METRICS: &[Metric] = &[
         delta_permille: 50,
         definition: "Median over intervals of 50 ms of the longest wait of a packet for any link's turn.",
     },
+    Metric {
+        id: "iteration_time",
+        title: "Time per iteration",
+        unit: Unit::Seconds,
+        direction: Direction::Lower,
+        delta_permille: 30,
+        definition: "Of a benchmark that another tool ran: the time one iteration takes, by that tool's own estimate.",
+    },
 ];
 
 /// The definition of `id`, or `None` for a metric longhaul does not know.

@@ -117,6 +117,8 @@ pub enum Trigger {
     Local,
     /// A CI job.
     Ci,
+    /// Nothing of ours: another tool measured, and its result was imported. There was no simulated network.
+    Import,
 }
 
 impl Trigger {
@@ -125,12 +127,13 @@ impl Trigger {
         match self {
             Trigger::Local => "local",
             Trigger::Ci => "ci",
+            Trigger::Import => "import",
         }
     }
 
     /// The inverse of [`Trigger::as_str`].
     pub fn parse(text: &str) -> Option<Trigger> {
-        [Trigger::Local, Trigger::Ci].into_iter().find(|trigger| trigger.as_str() == text)
+        [Trigger::Local, Trigger::Ci, Trigger::Import].into_iter().find(|trigger| trigger.as_str() == text)
     }
 }
 

@@ -35,7 +35,7 @@ fn bench(c: &mut Criterion) {
         b.iter(|| runtime.block_on(store.insert_run(&known)).expect("inserts"));
     });
 
-    let overview = OverviewQuery { project: None, host: None, metric: "goodput".into(), recent: 60 };
+    let overview = OverviewQuery { project: None, host: None, metrics: vec!["goodput".into()], recent: 60 };
     c.bench_function("overview", |b| {
         b.iter(|| black_box(runtime.block_on(store.overview(&overview)).expect("reads")));
     });

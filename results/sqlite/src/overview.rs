@@ -38,13 +38,15 @@ pub(crate) async fn overview(pool: &SqlitePool, query: &OverviewQuery) -> Result
     let view = |row: &SqliteRow| {
         let cell: i64 = row.try_get("cell")?;
         let latest = summary(row)?;
+        let (metric, recent) = recents.remove(&cell).unzip();
         Ok(OverviewRow {
             scenario: latest.scenario.clone(),
             scenario_words: row.try_get("words")?,
             subject: latest.subject.clone(),
             latest,
             tally: tallies.remove(&cell).unwrap_or_default(),
-            recent: recents.remove(&cell).unwrap_or_default(),
+            metric,
+            recent: recent.unwrap_or_default(),
         })
     };
     rows.iter().map(view).collect()
@@ -65,19 +67,25 @@ async fn tallies(db: &mut SqliteConnection, query: &OverviewQuery) -> Result<BTr
     Ok(tallies)
 }
 
-/// The newest medians of each cell, oldest first. The inner query finds the first one that still counts by walking the
-/// clustered key backwards.
-async fn recents(db: &mut SqliteConnection, query: &OverviewQuery) -> Result<BTreeMap<i64, Vec<Recent>>, sqlx::Error> {
+/// The newest medians of each cell, oldest first, with their metric. The inner query finds the first one that still counts
+/// by walking the clustered key backwards.
+async fn recents(
+    db: &mut SqliteConnection,
+    query: &OverviewQuery,
+) -> Result<BTreeMap<i64, (String, Vec<Recent>)>, sqlx::Error> {
     let mut sql = newest_runs(query);
     sql.push(
-        "SELECT series.cell_id AS cell, commits.sha, commits.dirty, rollups.n, rollups.median
+        "SELECT series.cell_id AS cell, series.metric, commits.sha, commits.dirty, rollups.n, rollups.median
          FROM newest JOIN runs ON runs.id = newest.run_id
          JOIN series ON series.cell_id = runs.cell_id AND series.version_id = runs.version_id
-              AND series.peer = '' AND series.metric = ",
+              AND series.peer = '' AND series.metric IN (",
     );
-    sql.push_bind(query.metric.clone());
+    let mut metrics = sql.separated(", ");
+    for metric in &query.metrics {
+        metrics.push_bind(metric.clone());
+    }
     sql.push(
-        " JOIN rollups ON rollups.series_id = series.id AND rollups.order_ms >= (
+        ") JOIN rollups ON rollups.series_id = series.id AND rollups.order_ms >= (
               SELECT min(order_ms) FROM (SELECT order_ms FROM rollups WHERE series_id = series.id
                                          ORDER BY order_ms DESC LIMIT ",
     );
@@ -86,9 +94,9 @@ async fn recents(db: &mut SqliteConnection, query: &OverviewQuery) -> Result<BTr
         ")) JOIN commits ON commits.id = rollups.commit_id
          ORDER BY cell, rollups.order_ms, commits.first_run_ms, commits.sha",
     );
-    let mut recents: BTreeMap<i64, Vec<Recent>> = BTreeMap::new();
+    let mut all: BTreeMap<(i64, String), Vec<Recent>> = BTreeMap::new();
     for row in sql.build().fetch_all(db).await? {
-        recents.entry(row.try_get("cell")?).or_default().push(Recent {
+        all.entry((row.try_get("cell")?, row.try_get("metric")?)).or_default().push(Recent {
             commit: sha(&row)?,
             dirty: row.try_get("dirty")?,
             n: unsigned(&row, "n")?,
@@ -96,9 +104,14 @@ async fn recents(db: &mut SqliteConnection, query: &OverviewQuery) -> Result<BTr
         });
     }
     // Commits of the same moment can make it a few too many.
-    for list in recents.values_mut() {
-        let surplus = list.len().saturating_sub(query.recent as usize);
-        list.drain(..surplus);
+    let rank = |metric: &String| query.metrics.iter().position(|wanted| wanted == metric);
+    let mut recents: BTreeMap<i64, (String, Vec<Recent>)> = BTreeMap::new();
+    for ((cell, metric), mut list) in all {
+        list.drain(..list.len().saturating_sub(query.recent as usize));
+        match recents.get(&cell) {
+            Some((other, _)) if rank(other) <= rank(&metric) => {}
+            _ => drop(recents.insert(cell, (metric, list))),
+        }
     }
     Ok(recents)
 }

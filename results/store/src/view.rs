@@ -204,8 +204,8 @@ pub struct OverviewQuery {
     pub project: Option<String>,
     /// Only from the machine of this fingerprint.
     pub host: Option<String>,
-    /// The metric of the medians, without a peer.
-    pub metric: String,
+    /// Metrics of the medians, without a peer: each row has the first of them that it has any of.
+    pub metrics: Vec<String>,
     /// At most this many medians per row.
     pub recent: u32,
 }
@@ -223,6 +223,8 @@ pub struct OverviewRow {
     pub latest: RunSummary,
     /// How the runs of the newest run's commit ended.
     pub tally: Tally,
+    /// Which of the query's metrics the medians are of; absent if there are none.
+    pub metric: Option<String>,
     /// Medians per commit under the newest run's scenario hash, oldest first. Only `ok` runs count.
     pub recent: Vec<Recent>,
 }

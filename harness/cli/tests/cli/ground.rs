@@ -95,6 +95,8 @@ impl Ground {
         command.env_remove("CI").env("LONGHAUL_TEST_MARK", mark);
         // Where networks that are up are found: those of other tests are not.
         command.env("XDG_RUNTIME_DIR", self.directory.path());
+        // Where builds are kept.
+        command.env("XDG_CACHE_HOME", self.directory.path().join("cache"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // As a shell does it, so that a signal can go to the whole family as from a terminal.
         Running::new(command.process_group(0).spawn().unwrap())

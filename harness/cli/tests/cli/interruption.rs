@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ impl Hanging {
         File::options().write(true).create(true).truncate(true).mode(0o755).open(&tool).unwrap();
         let fifo = ground.path("shared/fifo");
         nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+        // Subjects are another user than root.
+        fs::set_permissions(&fifo, fs::Permissions::from_mode(0o777)).unwrap();
         // Both sleepers hold the pipe; the first has left the process group before the fetcher goes on.
         let fetcher = format!(
             "exec > {}; mkfifo up; setsid sh -c 'echo > up; exec sleep 1000' & read it < up; \

@@ -48,6 +48,15 @@ pub(crate) struct PacketSocket {
 }
 
 impl PacketSocket {
+    /// The far end of a host's device. What is sent goes past the kernel's queues, of which there are none to go through: when
+    /// the host's end has come up again, the kernel gives this one its own back a moment later, and drops all until then.
+    pub(super) fn of_host(peer: &str, mtu: u32, frames: usize) -> Result<PacketSocket, DeviceError> {
+        let made = PacketSocket::new(peer, mtu, frames)?;
+        let past = set_option(&made.socket, libc::PACKET_QDISC_BYPASS, &1_i32);
+        past.map_err(|source| DeviceError::Create { what: "a packet socket past all queues", source })?;
+        Ok(made)
+    }
+
     /// Brings the device `peer` of the current thread's namespace up and listens to it.
     pub(super) fn new(peer: &str, mtu: u32, frames: usize) -> Result<PacketSocket, DeviceError> {
         let refused = |what| move |source| DeviceError::Create { what, source };

@@ -4,6 +4,7 @@ use super::network::{pair, up};
 use super::processes::{LONG, spec, text};
 use netsim_fabric::LinkConfig;
 use netsim_lab::{Confinement, Ended, Exceeded, How, Lab, Limits, NoLine, Process, ProcessError, Signal, Space, Spec};
+use nix::sys::signal::SigHandler;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -198,11 +199,19 @@ pub(crate) fn signals_and_statuses_pass() {
         ("echo up; sleep 1000", Signal::SIGQUIT, How::Signal(3)),
         ("echo up; exec sleep 1000", Signal::SIGKILL, How::Signal(9)),
     ];
+    // As a shell leaves it to what it starts with `&`.
+    #[expect(unsafe_code, reason = "no safe wrapper exists")]
+    // SAFETY: no code of ours is called.
+    let before = unsafe { nix::sys::signal::signal(Signal::SIGINT, SigHandler::SigIgn) }.unwrap();
     for (script, signal, how) in asked {
         let process = ground.spawn(script);
         assert_eq!(text(process.next_line(LONG)).as_deref(), Some("up"));
-        assert_eq!(process.stop(signal, LONG).unwrap().how, how, "{script} {signal}");
+        let ended = process.stop(signal, LONG).unwrap();
+        assert_eq!(ended.how, how, "{script} {signal}: {ended:?}");
     }
+    #[expect(unsafe_code, reason = "no safe wrapper exists")]
+    // SAFETY: it was so before.
+    let _ = unsafe { nix::sys::signal::signal(Signal::SIGINT, before) };
     let deaf = ground.spawn("trap '' TERM; (sleep 1000; echo child) & echo up; wait");
     assert_eq!(text(deaf.next_line(LONG)).as_deref(), Some("up"));
     assert_eq!(deaf.stop(Signal::SIGTERM, Duration::from_millis(50)).unwrap().how, How::Signal(9));

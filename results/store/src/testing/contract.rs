@@ -15,7 +15,7 @@ macro_rules! store_contract {
         $crate::store_contract!(@ $make:
             a_run_comes_back_as_it_went_in, inserting_twice_changes_nothing, what_is_not_there_is_none,
             invalid_records_are_refused, runs_are_filtered_and_newest_first, scopes_are_told_apart,
-            commits_are_ordered_by_author_date, the_overview_shows_the_newest, failures_never_become_numbers,
+            commits_are_ordered_by_author_date, the_overview_shows_the_newest, the_overview_shows_what_there_is, failures_never_become_numbers,
             series_follow_the_commits, a_changed_scenario_is_another_point, hostile_text_is_only_text,
             runs_without_a_commit_are_kept);
     };
@@ -37,7 +37,7 @@ async fn insert(store: &dyn Store, runs: impl IntoIterator<Item = RunRecord>) {
 }
 
 fn overview() -> OverviewQuery {
-    OverviewQuery { project: None, host: None, metric: "goodput".into(), recent: 30 }
+    OverviewQuery { project: None, host: None, metrics: vec!["goodput".into()], recent: 30 }
 }
 
 fn history_of(scenario: &str) -> SeriesQuery {
@@ -208,6 +208,27 @@ pub async fn the_overview_shows_the_newest(store: &dyn Store) {
         .collect();
     let last = row.recent.last().unwrap();
     assert_eq!((last.n, last.median), (2, (values[0] + values[1]) / 2.0));
+}
+
+/// Of several metrics, each row has the first that it has.
+pub async fn the_overview_shows_what_there_is(store: &dyn Store) {
+    let all = sample::run(REFERENCE);
+    let mut few = sample::run(Shape { subject: "curl", ..REFERENCE });
+    few.samples.retain(|sample| sample.metric == "total_time");
+    let mut none = sample::run(Shape { subject: "none", iteration: 1, ..REFERENCE });
+    none.samples.clear();
+    insert(store, [all, few, none]).await;
+    let shown = async |metrics: &[&str]| {
+        let metrics = metrics.iter().map(|metric| (*metric).to_owned()).collect();
+        let rows = store.overview(&OverviewQuery { metrics, ..overview() }).await.unwrap();
+        rows.into_iter().map(|row| row.metric.map(|metric| (metric, row.recent.len()))).collect::<Vec<_>>()
+    };
+    let row = |metric: &str| Some((metric.to_owned(), 1));
+    let times = row("total_time");
+    assert_eq!(shown(&["goodput", "total_time"]).await, [times.clone(), None, row("goodput")]);
+    assert_eq!(shown(&["total_time", "goodput"]).await, [times.clone(), None, times]);
+    assert_eq!(shown(&["goodput"]).await, [None, None, row("goodput")]);
+    assert_eq!(shown(&[]).await, [None, None, None]);
 }
 
 /// A failed or untrusted run is listed and counted; no median, point or sparkline knows it.

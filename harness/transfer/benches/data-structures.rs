@@ -1,4 +1,4 @@
-//! The data structure alone: hashing a blob into its outboard, encoding it, verifying the encoding.
+//! The data structures alone: hashing a blob into its outboard, encoding it, verifying the encoding, importing a file.
 //!
 //! `cargo bench -p longhaul-transfer`. One core, everything in memory. 16 MiB are enough for the rate of any size and
 //! more than a processor's second-level cache holds.
@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use longhaul_transfer::payload::{Payload, Symlinks};
 use longhaul_transfer::verified::{Decoder, EncodeError, Encoder, Outboard, Source};
 
 const BYTES: usize = 16 << 20;
@@ -63,7 +64,7 @@ fn benches(c: &mut Criterion) {
         .expect("memory is stable");
     assert_eq!(decode(&outboard_of_blob, &encoding), BYTES as u64);
 
-    let mut group = c.benchmark_group("verified");
+    let mut group = c.benchmark_group("data-structures");
     group.throughput(Throughput::Bytes(BYTES as u64));
     group.bench_function("blake3", |b| b.iter(|| blake3::hash(black_box(&blob))));
     group.bench_function("outboard", |b| b.iter(|| outboard(black_box(&blob))));
@@ -74,6 +75,12 @@ fn benches(c: &mut Criterion) {
         b.iter(|| encode(Encoder::unchecked(&outboard_of_blob, &(0..u64::MAX)), &blob, |piece| _ = black_box(piece)));
     });
     group.bench_function("verify", |b| b.iter(|| decode(&outboard_of_blob, black_box(&encoding))));
+    // As a provider does it before it is ready: from files, which lie in the page cache.
+    let directory = tempfile::tempdir().expect("there is room for a file");
+    std::fs::write(directory.path().join("blob"), &blob).expect("there is room for a file");
+    group.bench_function("import", |b| {
+        b.iter(|| Payload::import(black_box(directory.path()), Symlinks::Keep, |_, _| ()).map(|_| ()));
+    });
     group.finish();
 }
 
