@@ -1,7 +1,7 @@
 //! What a timeline does to cut a transfer's way off, and when each is over.
 
 use crate::scenario::Scenario;
-use crate::words::timeline_words;
+use crate::words::event_words;
 use longhaul_record::text;
 use netsim_fabric::LinkState;
 use netsim_topology::{Change, Direction, Event, Topology};
@@ -21,15 +21,13 @@ pub struct Disturbance {
 impl Scenario {
     /// The disturbances, in order of time. Those that begin together are one, which is over when all of it is.
     pub fn disturbances(&self) -> Vec<Disturbance> {
-        let words = timeline_words(&self.topology, &self.timeline);
         let mut network = self.topology.clone();
         let mut all: Vec<Disturbance> = Vec::new();
         for (n, event) in self.timeline.iter().enumerate() {
             let before = network.clone();
             apply(&mut network, &event.change);
             let rest = &self.timeline[n + 1..];
-            let told = || words.get(n).map(|(_, words)| words.clone()).unwrap_or_default();
-            let Some((until_ns, what)) = disturbance(event, &before, &network, rest, told) else { continue };
+            let Some((until_ns, what)) = disturbance(event, &before, &network, rest) else { continue };
             match all.last_mut().filter(|last| last.from_ns == event.at_ns) {
                 Some(last) => {
                     last.until_ns = last.until_ns.max(until_ns);
@@ -43,14 +41,12 @@ impl Scenario {
 }
 
 /// Until when an event disturbs, and how; `None` if it does not.
-fn disturbance(
-    event: &Event,
-    before: &Topology,
-    after: &Topology,
-    rest: &[Event],
-    told: impl Fn() -> String,
-) -> Option<(u64, String)> {
+fn disturbance(event: &Event, before: &Topology, after: &Topology, rest: &[Event]) -> Option<(u64, String)> {
     let at_ns = event.at_ns;
+    let told = || {
+        let (who, what) = event_words(&mut before.clone(), event);
+        format!("{who} {what}")
+    };
     match &event.change {
         Change::Link { name, .. } => {
             let cut = |network: &Topology| is_cut(network, &name.link);

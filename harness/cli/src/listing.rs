@@ -98,7 +98,8 @@ fn durations(scenarios: &[(&str, Scenario)]) -> String {
     let of = |tag: &&String| {
         let own = || scenarios.iter().map(|(_, scenario)| scenario).filter(|scenario| scenario.tags.contains(tag));
         let seconds: f64 = own().map(|scenario| scenario.estimate().as_secs_f64() * f64::from(scenario.repeat)).sum();
-        format!("{tag}: {} scenarios, {}", own().count(), about(seconds))
+        let (count, plural) = (own().count(), if own().count() == 1 { "" } else { "s" });
+        format!("{tag}: {count} scenario{plural}, {}", about(seconds))
     };
     let tags: Vec<String> = tags.iter().map(of).collect();
     format!("With one subject, and where nothing holds the transfers up, these take about:\n{}", tags.join("\n"))

@@ -184,7 +184,9 @@ fn transferred(what: &'static str, record: &RunRecord) -> Finding {
         Outcome::Ok => {
             let took = record.value("total_time", None).map(text::seconds).unwrap_or_default();
             let size = text::bytes(record.payload_bytes as f64);
-            Finding::of(what, true, format!("{size} in {took}, verified byte for byte"))
+            let seen =
+                if record.subject_detail.delivers_nothing { "by its own word" } else { "verified byte for byte" };
+            Finding::of(what, true, format!("{size} in {took}, {seen}"))
         }
         Outcome::Untrusted => {
             Finding::of(what, true, format!("arrived, but this machine is too busy for numbers: {reason}"))

@@ -1,6 +1,6 @@
 //! Results that Criterion itself has written, and mistakes in them.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may panic, and reads what Criterion wrote")]
 
 use criterion::{Criterion, Throughput};
 use longhaul_interop::criterion::{Files, read};

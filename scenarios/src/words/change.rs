@@ -9,39 +9,58 @@ use netsim_fabric::{
 use netsim_topology::{Change, Direction, Event, Host, Topology};
 use std::fmt::Write;
 
-/// What happens at which time, in nanoseconds: an entry for each event.
-pub(crate) fn timeline_words(topology: &Topology, timeline: &[Event]) -> Vec<(u64, String)> {
+/// What happens at which time, in nanoseconds: an entry for each moment.
+pub(super) fn timeline_words(topology: &Topology, timeline: &[Event]) -> Vec<(u64, String)> {
     let mut network = topology.clone();
-    let mut happens = Vec::new();
-    for Event { at_ns, change } in timeline {
-        let what = match change {
-            Change::Link { name, config } => {
-                let way = match name.direction {
-                    Direction::Up => "up",
-                    Direction::Down => "down",
-                };
-                let words = network.access_mut(&name.link).map(|access| {
-                    let before = match name.direction {
-                        Direction::Up => &mut access.up,
-                        Direction::Down => &mut access.down,
-                    };
-                    let words = change_words(before, config);
-                    *before = config.as_ref().clone();
-                    words
-                });
-                format!("{} {way} {}", name.link, words.unwrap_or_default())
-            }
-            Change::Reboot { router } => format!("{router} starts anew and forgets its mappings"),
-            Change::Renumber { router, .. } => format!("{router} gets other addresses and forgets its mappings"),
-            Change::Interface { host, interface, up } => switch_words(&mut network, host, interface, *up),
-            Change::Readdress { host, addresses, .. } => {
-                let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-                format!("{host} loses its address and gets {}", addresses.join(" and "))
-            }
+    let moments = timeline.chunk_by(|a, b| a.at_ns == b.at_ns);
+    moments.map(|events| (events[0].at_ns, moment_words(&mut network, events))).collect()
+}
+
+/// Both directions of a link that fare alike are the link.
+fn moment_words(network: &mut Topology, events: &[Event]) -> String {
+    let mut happens: Vec<(String, String)> = Vec::new();
+    for event in events {
+        let (who, what) = event_words(network, event);
+        let link = who.strip_suffix(" up").or(who.strip_suffix(" down"));
+        let other_way = |(other, same): &&mut (String, String)| {
+            *same == what && *other != who && link.is_some() && other.rsplit_once(' ').map(|(name, _)| name) == link
         };
-        happens.push((*at_ns, what));
+        match happens.iter_mut().find(other_way).zip(link) {
+            Some(((other, _), link)) => link.clone_into(other),
+            None => happens.push((who, what)),
+        }
     }
-    happens
+    let happens: Vec<String> = happens.into_iter().map(|(who, what)| format!("{who} {what}")).collect();
+    happens.join("; ")
+}
+
+/// To whom what happens. The network is then as it is after it.
+pub(crate) fn event_words(network: &mut Topology, event: &Event) -> (String, String) {
+    match &event.change {
+        Change::Link { name, config } => {
+            let way = match name.direction {
+                Direction::Up => "up",
+                Direction::Down => "down",
+            };
+            let words = network.access_mut(&name.link).map(|access| {
+                let before = match name.direction {
+                    Direction::Up => &mut access.up,
+                    Direction::Down => &mut access.down,
+                };
+                let words = change_words(before, config);
+                *before = config.as_ref().clone();
+                words
+            });
+            (format!("{} {way}", name.link), words.unwrap_or_default())
+        }
+        Change::Reboot { router } => (router.clone(), "starts anew and forgets its mappings".into()),
+        Change::Renumber { router, .. } => (router.clone(), "gets other addresses and forgets its mappings".into()),
+        Change::Interface { host, interface, up } => (host.clone(), switch_words(network, host, interface, *up)),
+        Change::Readdress { host, addresses, .. } => {
+            let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            (host.clone(), format!("loses its address and gets {}", addresses.join(" and ")))
+        }
+    }
 }
 
 /// An interface goes up or down, and the host goes on by the one that it prefers of those left.
@@ -52,7 +71,7 @@ fn switch_words(network: &mut Topology, host: &str, name: &str, up: bool) -> Str
     for interface in host.interfaces.iter_mut().filter(|own| own.name == name) {
         interface.up = up;
     }
-    let words = format!("{} {} {name}", host.name, if up { "gets" } else { "loses" });
+    let words = format!("{} {name}", if up { "gets" } else { "loses" });
     match used(host) {
         after if after == before => words,
         Some(after) => format!("{words} and goes on by {after}"),

@@ -194,7 +194,8 @@ fn skeleton(order: &Order, links: &[(&str, PathBuf)]) -> Result<(), Refused> {
         for directory in ["/proc", "/sys", "/dev/shm", "/run", "/var", "/tmp"] {
             fs::create_dir_all(site(Path::new(directory)))?;
         }
-        let own = [("/var/tmp", "/tmp"), ("/var/run", "/run"), ("/dev/fd", "/proc/self/fd")];
+        // Relative: until the root is changed, an absolute one leads to the old root.
+        let own = [("/var/tmp", "../tmp"), ("/var/run", "../run"), ("/dev/fd", "/proc/self/fd")];
         let streams =
             [("/dev/stdin", "/proc/self/fd/0"), ("/dev/stdout", "/proc/self/fd/1"), ("/dev/stderr", "/proc/self/fd/2")];
         for (at, to) in own.into_iter().chain(streams) {
