@@ -156,10 +156,12 @@ pub(crate) fn measure(
         let (tried, skipped): (Vec<&Ready>, Vec<&Ready>) =
             prepared.iter().partition(|subject| subject.can_try(scenario));
         for Ready { prepared, .. } in skipped {
-            let (name, scenario) = (&prepared.subject.name, &scenario.name);
-            output::note(format!(
-                "skipped: `{name}` in `{scenario}`: it has no relay, and the providers cannot be reached"
-            ));
+            let (name, sort) = (&prepared.subject.name, scenario.payload.sort());
+            let reason = match prepared.subject.can_do(sort) {
+                true => "it has no relay, and the providers cannot be reached",
+                false => sort.inability(),
+            };
+            output::note(format!("skipped: `{name}` in `{}`: {reason}", scenario.name));
         }
         if tried.is_empty() {
             continue;
@@ -240,10 +242,12 @@ struct Ready {
 }
 
 impl Ready {
-    /// Whether it may be measured in the scenario: where providers are behind NATs, what has no relay could but fail. Who
-    /// asks for it by name sees that.
+    /// Whether it may be measured in the scenario: without a command line for the payload, or without a relay where providers
+    /// are behind NATs, it could but fail. Who asks for it by name sees that.
     fn can_try(&self, scenario: &Scenario) -> bool {
-        self.needed || self.prepared.subject.relay.is_some() || scenario.is_reachable()
+        let subject = &self.prepared.subject;
+        let able = subject.can_do(scenario.payload.sort());
+        self.needed || able && (subject.relay.is_some() || scenario.is_reachable())
     }
 }
 

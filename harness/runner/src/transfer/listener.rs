@@ -1,6 +1,6 @@
 //! Makes sense of what a program prints: the subject protocol, or what its file says to look for.
 
-use super::Failure;
+use super::{Failure, Lookup};
 use super::running::seconds_between;
 use longhaul_record::Event;
 use longhaul_scenarios::{Amount, Milestone, Program, Ready, What};
@@ -23,6 +23,8 @@ pub(super) struct Listener<'a> {
     pub(super) texts: BTreeMap<String, String>,
     /// Verified payload bytes by its own word: seconds since its start, bytes.
     pub(super) progress: Vec<(f64, u64)>,
+    /// What it looked up.
+    pub(super) lookups: Vec<Lookup>,
     ready: bool,
     /// The last error event.
     error: Option<String>,
@@ -37,6 +39,7 @@ impl<'a> Listener<'a> {
             amounts: BTreeMap::new(),
             texts: BTreeMap::new(),
             progress: Vec::new(),
+            lookups: Vec::new(),
             ready: false,
             error: None,
         }
@@ -103,6 +106,9 @@ impl<'a> Listener<'a> {
                 let ways = [(Amount::DirectBytes, direct_bytes), (Amount::RelayedBytes, relayed_bytes)];
                 self.amounts.extend(ways.into_iter().filter_map(|(amount, bytes)| Some((amount, bytes? as f64))));
                 self.progress.push((t, bytes));
+            }
+            Event::Lookup { found, seconds, messages, .. } => {
+                self.lookups.push(Lookup { seconds: found.then_some(seconds), messages });
             }
             Event::Error { message, .. } => self.error = Some(message),
             Event::Imported { seconds, .. } => {
