@@ -314,8 +314,11 @@ impl ScenarioFile {
                 return Err(files.error("roles.node", message));
             }
             (false, false) => {
-                return Err(files.error("roles.node", "nodes are there for lookups alone; remove it, or write kind = \
-                                                      \"lookups\" in [payload]"));
+                return Err(files.error(
+                    "roles.node",
+                    "nodes are there for lookups alone; remove it, or write kind = \
+                                                      \"lookups\" in [payload]",
+                ));
             }
             _ => {}
         }

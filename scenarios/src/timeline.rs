@@ -84,7 +84,9 @@ struct Network<'a> {
 impl Network<'_> {
     fn changes(&mut self, at: &AtFile, files: &Files, key: &str) -> Result<Vec<Change>, FileError> {
         let AtFile { link, set, reboot, renumber, interface, state, leave, .. } = at;
-        if let (Some(leave), None, None, None, None, None, None) = (leave, link, set, reboot, renumber, interface, state) {
+        if let (Some(leave), None, None, None, None, None, None) =
+            (leave, link, set, reboot, renumber, interface, state)
+        {
             return self.leave(leave, at.time.0, files, &format!("{key}.leave"));
         }
         match (link, set, reboot, renumber, interface, state) {

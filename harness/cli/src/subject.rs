@@ -158,7 +158,9 @@ fn check(subject: &Subject, as_json: bool) -> Result<Exit, CliError> {
         }
         findings.push(match subject.can_do(Sort::Tree) {
             true => transferred("many files", &run(MANY_FILES)?),
-            false => Finding::note("many files", "not for both sides a `command_tree`: left out where many files are sent"),
+            false => {
+                Finding::note("many files", "not for both sides a `command_tree`: left out where many files are sent")
+            }
         });
     }
     if subject.can_do(Sort::Lookups) {

@@ -328,6 +328,42 @@ mod tests {
     }
 
     #[test]
+    fn lookups_are_counted_found_or_not() {
+        let lookup = |seconds, messages| Lookup { seconds, messages };
+        let of = |lookups: &[Lookup]| {
+            let moments = [(Milestone::Connected, 0.5), (Milestone::Done, 9.0)];
+            let fetchers = [FetcherSeen { lookups: lookups.to_vec(), ..fetcher("bob", 0, 0.0, &moments, 9.5) }];
+            let links = [link(4000, 60), link(2000, 40)];
+            let stalls = Some(Stalls { longest_s: 0.25, total_s: 0.5 });
+            let access = Access { links: &links, delivered_bytes: 2000, flows: 7, stalls };
+            named(&facts(&fetchers, &NetworkFacts { fetchers: Some(access), ..NetworkFacts::default() }))
+        };
+        let times = [0.4, 0.1, 0.3, 0.2].map(|seconds| lookup(Some(seconds), Some(8)));
+        let expect = table([
+            ("setup_time", 0.5),
+            ("total_time", 9.5),
+            ("wire_bytes", 6000.0),
+            ("wire_packets", 100.0),
+            ("flows", 7.0),
+            ("lookup_time", 0.25),
+            ("lookup_time_p95", 0.4),
+            ("lookup_success", 0.8),
+            ("lookup_messages", 10.0),
+            ("lookup_packets", 20.0),
+            ("peak_queueing_delay", 0.0),
+            ("median_queueing_delay", 0.0),
+        ]);
+        assert_eq!(of(&[&times[..], &[lookup(None, Some(18))]].concat()), expect);
+        // Who does not count every lookup's messages has no mean; where nobody is found there is no time.
+        let none = of(&[lookup(None, Some(4)), lookup(None, None)]);
+        assert_eq!((none.get("lookup_success"), none.get("lookup_time")), (Some(&0.0), None));
+        assert_eq!((none.get("lookup_time_p95"), none.get("lookup_messages")), (None, None));
+        let twenty: Vec<Lookup> = (1..=20).map(|n| lookup(Some(f64::from(n)), None)).collect();
+        let twenty = of(&twenty);
+        assert_eq!((twenty["lookup_time"], twenty["lookup_time_p95"]), (10.5, 19.0));
+    }
+
+    #[test]
     fn numbers_follow_their_definitions() {
         let moments = [(Milestone::Connected, 0.5), (Milestone::FirstByte, 0.6), (Milestone::Done, 2.5)];
         let fetchers = [fetcher("bob", 400, 0.0, &moments, 2.6)];

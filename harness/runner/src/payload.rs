@@ -345,7 +345,8 @@ mod tests {
 
     #[test]
     fn keys_are_the_same_every_time_and_no_files() {
-        let ((_one, first), (_two, second)) = (staged(&Spec::Lookups { count: 3 }), staged(&Spec::Lookups { count: 4 }));
+        let ((_one, first), (_two, second)) =
+            (staged(&Spec::Lookups { count: 3 }), staged(&Spec::Lookups { count: 4 }));
         let [first_list, second_list] = [&first, &second].map(|payload| fs::read_to_string(&payload.list).unwrap());
         assert!(second_list.starts_with(&first_list) && first_list.lines().count() == 3, "{first_list}");
         assert!(first_list.lines().all(|key| key.len() == 64), "{first_list}");

@@ -281,7 +281,8 @@ impl<'a> Setting<'a> {
 
     /// Starts the network in which things are looked up: the first node, then all that join by it.
     fn start_nodes(&'a self, cast: &mut Cast<'a>, values: &mut Values) -> Result<Result<(), Failure>, TransferError> {
-        let (Some(node), [first, others @ ..]) = (&self.prepared.subject.node, self.scenario.roles.nodes.as_slice()) else {
+        let (Some(node), [first, others @ ..]) = (&self.prepared.subject.node, self.scenario.roles.nodes.as_slice())
+        else {
             return Ok(Ok(()));
         };
         values.set("bootstrap.address", address_of(self.lab.host(first)?));

@@ -239,7 +239,10 @@ mod tests {
             (r#"{"event":"launch"}"#, "not a subject-protocol event"),
             (r#"{"event":"connected","when":1}"#, "not a subject-protocol event"),
             (r#"{"event":"connected","t":-1}"#, "`t` must be a number of seconds of at least 0, got -1"),
-            (r#"{"event":"lookup","found":true,"seconds":-0.5}"#, "`seconds` must be a number of seconds of at least 0"),
+            (
+                r#"{"event":"lookup","found":true,"seconds":-0.5}"#,
+                "`seconds` must be a number of seconds of at least 0",
+            ),
             (r#"{"event":"lookup","seconds":0.5}"#, "not a subject-protocol event"),
             (long.as_str(), "the subject protocol allows 65536"),
         ];

@@ -1,7 +1,7 @@
 //! Makes sense of what a program prints: the subject protocol, or what its file says to look for.
 
-use super::{Failure, Lookup};
 use super::running::seconds_between;
+use super::{Failure, Lookup};
 use longhaul_record::Event;
 use longhaul_scenarios::{Amount, Milestone, Program, Ready, What};
 use netsim_lab::{Line, MAX_STDOUT_BYTES, Time};
