@@ -108,11 +108,11 @@ impl<W: Write> Emitter<W> {
     }
 
     /// Everything is verified and written. `ways` are the payload bytes that came directly and by a relay, where there was
-    /// a choice.
-    pub fn done(&mut self, bytes: u64, ways: Option<[u64; 2]>) -> Result<(), EmitError> {
+    /// a choice; `messages` are all requests and their answers, where they were counted.
+    pub fn done(&mut self, bytes: u64, ways: Option<[u64; 2]>, messages: Option<u64>) -> Result<(), EmitError> {
         let t = self.now();
         let [direct_bytes, relayed_bytes] = ways.map_or([None; 2], |ways| ways.map(Some));
-        self.write(&Event::Done { t, bytes, direct_bytes, relayed_bytes })
+        self.write(&Event::Done { t, bytes, direct_bytes, relayed_bytes, messages })
     }
 
     /// The transfer failed.

@@ -402,7 +402,7 @@ fn backup_send(runtime: &Runtime, args: BackupSendArgs, events: &mut Events) -> 
         let service = Service::Blob { payload, check: true };
         provide::serve(endpoint, service, Some(Arc::clone(&gate)), None, events.clock(), over).await;
         match end {
-            Some(End::Served) => Ok(events.done(size, None)?),
+            Some(End::Served) => Ok(events.done(size, None, None)?),
             Some(End::Broken(source)) => Err(CommandError::Broken(source)),
             Some(End::Besieged) => Err(CommandError::Besieged),
             None => Err(CommandError::Interrupted),

@@ -125,6 +125,9 @@ pub enum Event {
         /// Those that came by a relay; absent: there was no choice.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         relayed_bytes: Option<u64>,
+        /// Messages of its own protocol that were sent and got: a request is one, an answer is one, however long.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        messages: Option<u64>,
     },
     /// The transfer failed. The process should exit with a non-zero status afterwards.
     Error {
@@ -220,8 +223,8 @@ mod tests {
             Event::Resumed { t: None, bytes: 3 },
             Event::Dropped { t: Some(0.5), remote: "198.18.0.2:4433".into(), reason: "gone".into() },
             Event::Path { t: None, kind: "direct".into(), remote: "198.18.0.1:4433".into() },
-            Event::Done { t: Some(2.0), bytes: 9, direct_bytes: None, relayed_bytes: None },
-            Event::Done { t: Some(2.0), bytes: 9, direct_bytes: Some(7), relayed_bytes: Some(2) },
+            Event::Done { t: Some(2.0), bytes: 9, direct_bytes: None, relayed_bytes: None, messages: None },
+            Event::Done { t: Some(2.0), bytes: 9, direct_bytes: Some(7), relayed_bytes: Some(2), messages: Some(4) },
             Event::Lookup { t: None, found: true, seconds: 0.25, messages: Some(17) },
             Event::Lookup { t: Some(1.0), found: false, seconds: 2.0, messages: None },
             Event::Error { t: None, message: "broken \"quote\"\n".into() },

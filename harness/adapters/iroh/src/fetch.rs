@@ -68,7 +68,7 @@ pub(crate) async fn fetch(args: FetchArgs) -> Result<()> {
     let bytes = export(&store, &args).await?;
     let direct = args.net.relay.is_some().then(|| received.direct_of(bytes));
     let relayed_bytes = direct.map(|direct| bytes - direct);
-    say(&Event::Done { t: None, bytes, direct_bytes: direct, relayed_bytes })?;
+    say(&Event::Done { t: None, bytes, direct_bytes: direct, relayed_bytes, messages: None })?;
     connection.close(0u8.into(), b"done");
     endpoint.close().await;
     store.shutdown().await?;

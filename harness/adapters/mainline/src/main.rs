@@ -149,7 +149,7 @@ async fn lookup(place: &Place, keys: &Path) -> Result<()> {
         let seconds = found.unwrap_or_else(|| asked.elapsed()).as_secs_f64();
         say(&Event::Lookup { t: None, found: found.is_some(), seconds, messages: None })?;
     }
-    say(&Event::Done { t: None, bytes: 0, direct_bytes: None, relayed_bytes: None })
+    say(&Event::Done { t: None, bytes: 0, direct_bytes: None, relayed_bytes: None, messages: None })
 }
 
 /// The keys of a list: of each, the first 20 bytes.

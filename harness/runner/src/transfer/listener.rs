@@ -101,10 +101,14 @@ impl<'a> Listener<'a> {
             Event::Path { kind, .. } if kind == "direct" => self.reached(Milestone::Direct, t),
             Event::FirstByte { .. } => self.reached(Milestone::FirstByte, t),
             Event::Progress { bytes, .. } => self.progress.push((t, bytes)),
-            Event::Done { bytes, direct_bytes, relayed_bytes, .. } => {
+            Event::Done { bytes, direct_bytes, relayed_bytes, messages, .. } => {
                 self.reached(Milestone::Done, t);
-                let ways = [(Amount::DirectBytes, direct_bytes), (Amount::RelayedBytes, relayed_bytes)];
-                self.amounts.extend(ways.into_iter().filter_map(|(amount, bytes)| Some((amount, bytes? as f64))));
+                let told = [
+                    (Amount::DirectBytes, direct_bytes),
+                    (Amount::RelayedBytes, relayed_bytes),
+                    (Amount::Messages, messages),
+                ];
+                self.amounts.extend(told.into_iter().filter_map(|(amount, number)| Some((amount, number? as f64))));
                 self.progress.push((t, bytes));
             }
             Event::Lookup { found, seconds, messages, .. } => {

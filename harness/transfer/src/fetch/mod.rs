@@ -4,7 +4,7 @@ mod error;
 mod plan;
 mod worker;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -82,6 +82,8 @@ struct Shared<'a, W: Write> {
     connections: RefCell<Vec<(Endpoint, Connection)>>,
     /// Providers that were met.
     meetings: RefCell<Vec<Meeting>>,
+    /// Requests sent and answers got.
+    messages: Cell<u64>,
     /// There may be pieces for those who had none.
     changed: Notify,
 }
@@ -129,15 +131,16 @@ pub async fn fetch<W: Write>(order: Order<'_>, events: &mut Emitter<W>) -> Resul
         report: RefCell::new(Report { events, connected: false, first_byte: false }),
         connections: RefCell::default(),
         meetings: RefCell::default(),
+        messages: Cell::default(),
         changed: Notify::new(),
     };
     let result = drive(&shared).await;
-    let Shared { store, report, connections, meetings, .. } = shared;
+    let Shared { store, report, connections, meetings, messages, .. } = shared;
     let Store { sink, payload_bytes } = store.into_inner();
     let ways = ways(&meetings.into_inner(), payload_bytes - kept);
     let finish = |()| {
         sink.finish()?;
-        report.into_inner().events.done(payload_bytes, ways)?;
+        report.into_inner().events.done(payload_bytes, ways, Some(messages.get()))?;
         Ok(payload_bytes)
     };
     let result = result.and_then(finish);
@@ -258,7 +261,7 @@ pub async fn fetch_raw<W: Write>(
     events.connected()?;
     events.path(true, connection.remote_address())?;
     let result = match receive_raw(&connection, ticket.size, events).await {
-        Ok(bytes) => events.done(bytes, None).map(|()| bytes).map_err(FetchError::from),
+        Ok(bytes) => events.done(bytes, None, Some(2)).map(|()| bytes).map_err(FetchError::from),
         Err(error) => Err(worker::provider_words(&connection, error).await),
     };
     quic::close(&connection, if result.is_ok() { CLOSE_DONE } else { CLOSE_FAILED }).await;

@@ -112,6 +112,7 @@ async fn fetch_pieces<W: Write>(
             let request =
                 Request::Blob { hash: shared.ticket.hash, start: piece.range.start, end: shared.ask_end(&piece) };
             let stream = ask(connection, &request).await?;
+            shared.messages.update(|messages| messages + 1);
             asked.push_back((piece, stream));
         }
         if let Some((piece, stream)) = asked.pop_front() {
@@ -140,6 +141,7 @@ async fn receive<W: Write>(
 ) -> Result<(), FetchError> {
     shared.plan.borrow_mut().begin(piece.id, shared.clock.elapsed());
     read_answer(&mut stream).await?;
+    shared.messages.update(|messages| messages + 1);
     let mut decoder = Decoder::new(shared.ticket.hash, shared.ticket.size, &piece.range);
     // The bytes received and not yet looked at.
     let mut pending = 0..0;
@@ -232,7 +234,7 @@ pub(super) async fn provider_words(connection: &Connection, error: FetchError) -
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
     use std::fs;
 
     use tokio::sync::Notify;
@@ -283,6 +285,7 @@ mod tests {
             report: RefCell::new(Report { events: &mut events, connected: false, first_byte: false }),
             connections: RefCell::default(),
             meetings: RefCell::default(),
+            messages: Cell::default(),
             changed: Notify::new(),
         };
         let mut decoder = Decoder::new(ticket.hash, ticket.size, &piece.range);
