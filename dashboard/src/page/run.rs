@@ -52,9 +52,13 @@ fn headline(run: &RunRecord) -> String {
     match run.outcome {
         Outcome::Ok if run.trigger == Trigger::Import => format!("{} measured {}.", run.subject, run.scenario),
         Outcome::Ok => {
+            let found = run.value("lookup_success", None).map(text::percent);
             let took = run.value("transfer_time", None).or(run.value("total_time", None));
             let took = took.map(|seconds| format!(" in {}", text::seconds(seconds))).unwrap_or_default();
-            format!("{fetchers} fetched {size}{from}{took}{}.", reached(run))
+            match found {
+                Some(found) => format!("{fetchers} looked keys up{took}, and found {found} of them."),
+                None => format!("{fetchers} fetched {size}{from}{took}{}.", reached(run)),
+            }
         }
         Outcome::SubjectFailed => format!("{attempt} failed."),
         Outcome::TimedOut => format!("{attempt} did not finish in time."),

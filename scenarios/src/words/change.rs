@@ -32,7 +32,7 @@ fn moment_words(network: &mut Topology, events: &[Event]) -> String {
     }
     /// More of which nobody wants to read.
     const MANY: usize = 5;
-    let happens: Vec<String> = super::together(happens.into_iter().map(|(who, what)| (who, what)))
+    let happens: Vec<String> = super::together(happens.into_iter())
         .into_iter()
         .flat_map(|(what, who)| match who.as_slice() {
             [first, .., last] if who.len() >= MANY => {
