@@ -10,7 +10,7 @@ use crate::stop::Stop;
 use crate::{VERSION, table};
 use longhaul_record::{Exit, HostDetail, Outcome, RunRecord, Trigger, text};
 use longhaul_runner::{Order, Payload, Prepared, Programs, Repository, Source, machine, repository, repository_at};
-use longhaul_scenarios::{Scenario, Subject};
+use longhaul_scenarios::{Scenario, Sort, Subject};
 use longhaul_sqlite::SqliteStore;
 use longhaul_store::Store;
 use netsim_lab::{Engines, Sandbox};
@@ -22,7 +22,7 @@ use tokio::runtime::Runtime;
 pub(crate) fn command(args: &RunArgs) -> Result<Exit, CliError> {
     // What is asked for is read first: its mistakes are the user's, not the machine's, and leave nothing behind.
     let scenarios = catalog::select(&args.scenarios)?;
-    let asked = asked(&args.measure)?;
+    let asked = asked(&args.measure, &scenarios)?;
     for scenario in &scenarios {
         netsim_lab::check_congestion(&scenario.cross)?;
     }
@@ -48,15 +48,20 @@ struct Wanted {
     needed: bool,
 }
 
-/// The subjects that were asked for, of the commit that was asked for.
-pub(crate) fn asked(args: &MeasureArgs) -> Result<Asked, CliError> {
-    /// What every machine has, and what everybody knows.
+/// The subjects that were asked for, of the commit that was asked for. Of those that go without saying, what the scenarios
+/// are about.
+pub(crate) fn asked(args: &MeasureArgs, scenarios: &[Scenario]) -> Result<Asked, CliError> {
+    /// What every machine has, and what everybody knows. Few look anything up, so those are usual where that is asked for.
     const USUAL: [&str; 2] = ["reference", "curl"];
     let optional = |subject| Wanted { subject, needed: false };
     let mut subjects: Vec<Wanted> = Vec::new();
     if args.subjects.is_empty() {
-        subjects
-            .extend(USUAL.into_iter().map(catalog::subject).collect::<Result<Vec<_>, _>>()?.into_iter().map(optional));
+        let usual = |subject: &Subject, sort| sort == Sort::Lookups || USUAL.contains(&subject.name.as_str());
+        let wanted = |subject: &Subject| {
+            let mut sorts = scenarios.iter().map(|scenario| scenario.payload.sort());
+            sorts.any(|sort| usual(subject, sort) && subject.can_do(sort))
+        };
+        subjects.extend(catalog::subjects()?.into_iter().filter(wanted).map(optional));
     }
     for name in &args.subjects {
         match name.as_str() {
