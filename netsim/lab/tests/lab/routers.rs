@@ -32,8 +32,14 @@ pub(crate) fn errors_reach_the_socket_they_are_about() {
             let socket = lab.host("a").unwrap().udp().unwrap();
             socket.set_read_timeout(Some(STALL)).unwrap();
             socket.connect((target, 9)).unwrap();
-            socket.send(b"anyone?").unwrap();
-            let error = socket.recv(&mut [0; 8]).unwrap_err();
+            let asked = || {
+                socket.send(b"anyone?").unwrap();
+                socket.recv(&mut [0; 8]).unwrap_err()
+            };
+            // A busy machine may lose one of them; it does not lose three.
+            let mut errors = (0..3).map(|_| asked());
+            let refused = errors.find(|error| error.kind() == ErrorKind::ConnectionRefused);
+            let error = refused.unwrap_or_else(asked);
             assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{preset}, {what}: {error}");
         }
     }
