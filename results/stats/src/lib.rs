@@ -12,13 +12,19 @@
 mod fit;
 mod interval;
 mod judge;
+mod multiple;
 mod quantile;
+mod rank;
 mod score;
 mod success;
+mod trend;
 
-pub use fit::{chi_square, kolmogorov_smirnov, normal_cdf};
+pub use fit::{chi_square, kolmogorov_smirnov, normal_cdf, normal_quantile};
 pub use interval::{Interval, Z_999, wilson};
 pub use judge::{Deviation, judge, judge_cross, loss_interval};
+pub use multiple::{false_discovery, mcnemar};
 pub use quantile::{median, quantile};
+pub use rank::{EXACT, Shift, mann_whitney, shift, shift_between, signed_rank};
 pub use score::{Cell, Score, score};
 pub use success::Success;
+pub use trend::{hampel, theil_sen};
