@@ -1,4 +1,4 @@
-//! Slow changes, and values that do not belong.
+//! Slow changes.
 
 use crate::interval::Interval;
 use crate::{Shift, median, normal_quantile};
@@ -19,19 +19,4 @@ pub fn theil_sen(points: &[(f64, f64)], alpha: f64) -> Option<Shift> {
     let low = (low >= 1.0).then(|| at(low - 1.0)).flatten();
     let interval = low.zip(at(high)).map(|(low, high)| Interval { low, high });
     Some(Shift { estimate, interval })
-}
-
-/// Marks what is far from the median of its neighbours, `half` on either side (Hampel 1974; Pearson 2002): by more than
-/// `deviations` times their median distance from it, scaled to a normal distribution's standard deviation. Neighbourhoods
-/// shrink at both ends.
-pub fn hampel(values: &[f64], half: usize, deviations: f64) -> Vec<bool> {
-    const TO_SIGMA: f64 = 1.482_602_218_505_602;
-    let is_far = |at: usize| {
-        let around = &values[at.saturating_sub(half)..(at + half + 1).min(values.len())];
-        let Some(middle) = median(around) else { return false };
-        let distances: Vec<f64> = around.iter().map(|value| (value - middle).abs()).collect();
-        let spread = median(&distances).unwrap_or(0.0) * TO_SIGMA;
-        (values[at] - middle).abs() > deviations * spread
-    };
-    (0..values.len()).map(is_far).collect()
 }
