@@ -163,8 +163,8 @@ fn goals(page: &mut String, records: &[RunRecord]) {
         Some(format!("{:.2} times {other}'s", of("reference", scenario, id)? / of(other, scenario, id)?))
     };
     let own: Vec<&RunRecord> = records.iter().filter(|record| record.subject == "reference").collect();
-    let most = |id| {
-        let good = own.iter().filter(|record| record.outcome == Outcome::Ok);
+    let most = |id, least_bytes| {
+        let good = own.iter().filter(|record| record.outcome == Outcome::Ok && record.payload_bytes >= least_bytes);
         good.filter_map(|record| record.value(id, None)).reduce(f64::max)
     };
     let success = Success::of(own.iter().map(|record| record.outcome));
@@ -175,8 +175,12 @@ fn goals(page: &mut String, records: &[RunRecord]) {
     let rows = [
         ("as fast as curl on a local network (`local`, wall time)", ratio("local", "total_time", "curl")),
         ("a source tree in less time than rsync (`tree`, wall time)", ratio("tree", "total_time", "rsync")),
-        ("less than 1 message per block of 256 KiB, at most", most("messages_per_block").map(|n| format!("{n:.2}"))),
-        ("at most 200 connections", most("flows").map(|n| format!("{n:.0}"))),
+        // A request and its answer are two, however little there is to ask for.
+        (
+            "less than 1 message per block of 256 KiB, at most (payloads of 1 MiB and more)",
+            most("messages_per_block", 1 << 20).map(|n| format!("{n:.2}")),
+        ),
+        ("at most 200 connections", most("flows", 0).map(|n| format!("{n:.0}"))),
         ("at least 95 % of transfers succeed", reliable),
     ];
     *page += "\n## Goals of the reference transfer\n\n| Goal | Measured |\n|---|---|\n";

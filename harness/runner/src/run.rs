@@ -126,6 +126,11 @@ fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, inter
     if let Some(failure) = seen.failure.clone() {
         return Err(Stop::Failed(failure));
     }
+    if order.valgrind.is_some() && seen.processes.iter().all(|process| process.instructions.is_none()) {
+        // Without a count there is nothing to say: times under Valgrind are not times.
+        let reason = "Valgrind left no count of instructions; does the subject delete files in its home?".to_owned();
+        return Err(Stop::Failed(Failure { outcome: Outcome::SetupFailed, reason }));
+    }
     let checked = match order.prepared.subject.delivers {
         _ if payload.sort() == Sort::Lookups => all_looked_up(&seen, payload),
         Delivers::Payload => {

@@ -196,7 +196,6 @@ pub(crate) fn a_flood_is_ended() {
     }
 }
 
-/// Where nothing is delivered, the subject's word is all there is, and the record says so.
 /// Why nothing is counted here, if so.
 pub(crate) fn no_valgrind() -> Option<String> {
     let found = Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().is_ok();
@@ -210,11 +209,11 @@ pub(crate) fn instructions_are_counted_and_nothing_else() {
     let run = || {
         let ended = ground.longhaul(&["run", file, "--subject", subject, "--instructions", "--json", "--db", DB]);
         let record = ended.records().pop().unwrap();
-        assert!(matches!(record.outcome, Outcome::Ok | Outcome::Untrusted), "{:?}", record.reason);
         record
     };
     let records = [run(), run()];
     for record in &records {
+        assert!(matches!(record.outcome, Outcome::Ok | Outcome::Untrusted), "{:?}", record.reason);
         assert!(record.samples.iter().all(|sample| sample.metric == "instructions"), "{:?}", record.samples);
         assert!(record.processes[0].command[0].ends_with("valgrind"), "{:?}", record.processes);
     }
@@ -223,10 +222,19 @@ pub(crate) fn instructions_are_counted_and_nothing_else() {
         // The shell alone takes some 100,000.
         assert!(one > 50_000.0 && (one / other - 1.0).abs() < 0.1, "{side}: {one} {other}");
     }
+    // Programs that leave no count get no times instead.
+    let rid = "find \"$HOME\" -name 'callgrind-*' -delete";
+    let provider = format!("mkfifo \"$HOME/never\"; {rid}; echo '{{\"event\":\"ready\"}}'; read it < \"$HOME/never\"");
+    let fetcher = format!("{COPY}; {rid}");
+    ground.file("good.toml", &Scripts { provider: &provider, fetcher: &fetcher, ..GOOD }.text());
+    let record = run();
+    assert_eq!((record.outcome, record.samples.len()), (Outcome::SetupFailed, 0), "{:?}", record.reason);
+    ground.file("good.toml", &GOOD.text());
     let record = &ground.record_one();
     assert!(record.value("instructions", Some("fetcher")).is_none() && record.value("total_time", None).is_some());
 }
 
+/// Where nothing is delivered, the subject's word is all there is, and the record says so.
 pub(crate) fn what_delivers_nothing_is_taken_at_its_word() {
     let ground = Ground::new();
     let file = ground.file("small.toml", &scenario("small").replace("\"1s\"", "\"30s\""));
