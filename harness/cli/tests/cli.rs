@@ -10,6 +10,8 @@
 mod builds;
 #[path = "cli/cross.rs"]
 mod cross;
+#[path = "cli/detecting.rs"]
+mod detecting;
 #[path = "cli/files.rs"]
 mod files;
 #[path = "cli/ground.rs"]
@@ -83,6 +85,8 @@ const ANYWHERE: &[Test] = &[
     ("a_new_scenario_is_a_good_one", questions::a_new_scenario_is_a_good_one),
     ("schemas_are_printed", questions::schemas_are_printed),
     ("benchmarks_are_recorded_once", imports::benchmarks_are_recorded_once),
+    ("changes_in_a_file_are_found", detecting::changes_in_a_file_are_found),
+    ("changes_in_the_database_are_found", detecting::changes_in_the_database_are_found),
     ("subjects_are_listed", questions::subjects_are_listed),
     ("networks_are_shown", questions::networks_are_shown),
     ("the_machine_is_described", questions::the_machine_is_described),
