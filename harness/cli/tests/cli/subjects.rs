@@ -208,8 +208,7 @@ pub(crate) fn instructions_are_counted_and_nothing_else() {
     let subject = ground.file("good.toml", &GOOD.text());
     let run = || {
         let ended = ground.longhaul(&["run", file, "--subject", subject, "--instructions", "--json", "--db", DB]);
-        let record = ended.records().pop().unwrap();
-        record
+        ended.records().pop().unwrap()
     };
     let records = [run(), run()];
     for record in &records {
