@@ -1,5 +1,6 @@
 //! What a timeline does to cut a transfer's way off, and when each is over.
 
+use crate::payload::Sort;
 use crate::scenario::Scenario;
 use crate::words::event_words;
 use longhaul_record::text;
@@ -19,8 +20,12 @@ pub struct Disturbance {
 }
 
 impl Scenario {
-    /// The disturbances, in order of time. Those that begin together are one, which is over when all of it is.
+    /// The disturbances, in order of time. Those that begin together are one, which is over when all of it is. Where
+    /// nothing is transferred there are none.
     pub fn disturbances(&self) -> Vec<Disturbance> {
+        if self.payload.sort() == Sort::Lookups {
+            return Vec::new();
+        }
         let mut network = self.topology.clone();
         let mut all: Vec<Disturbance> = Vec::new();
         for (n, event) in self.timeline.iter().enumerate() {

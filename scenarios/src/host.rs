@@ -4,7 +4,7 @@ use crate::error::FileError;
 use crate::files::Files;
 use crate::link::LinkChoice;
 use crate::region::Atlas;
-use crate::roles::Groups;
+use crate::roles::{Groups, Names};
 use netsim_topology::{Host, Interface};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,7 +15,8 @@ pub(crate) struct HostFile {
     name: String,
     count: Option<u32>,
     behind: Option<String>,
-    region: Option<String>,
+    /// Of several hosts also several, which they take in turn.
+    region: Option<Names>,
     link: Option<LinkChoice>,
     #[serde(default)]
     interface: Vec<InterfaceFile>,
@@ -54,7 +55,8 @@ impl HostFile {
         if self.interface.is_empty() {
             let wire = LinkChoice::default();
             let link = self.link.as_ref().unwrap_or(&wire).at_first(files, &format!("{key}.link"))?;
-            let (behind, region) = at.place(place, self.behind.as_ref(), self.region.as_ref(), key)?;
+            let region = self.region.as_ref().map(|Names(regions)| at.region(regions, place)).transpose()?;
+            let (behind, region) = at.place(place, self.behind.as_ref(), region, key)?;
             let only = Interface { name: Interface::ONLY.into(), behind, region, link, up: true };
             return Ok(Host { name, interfaces: vec![only] });
         }
@@ -85,6 +87,16 @@ struct Written<'a> {
 }
 
 impl Written<'_> {
+    /// The region of a host: of several, they take turns.
+    fn region<'b>(&self, regions: &'b [String], (n, of): (usize, usize)) -> Result<&'b String, FileError> {
+        if regions.len() > of {
+            let message = format!("names {} regions, and there are {of} of it; give it a `count`", regions.len());
+            return Err(self.files.error(format!("{}.region", self.key), message));
+        }
+        let key = format!("{}.region", self.key);
+        regions.get(n % regions.len().max(1)).ok_or_else(|| self.files.error(key, "names no region; remove it"))
+    }
+
     /// What a place is behind, and its region.
     fn place(
         &self,

@@ -40,7 +40,7 @@ pub use error::FileError;
 pub use expect::{Expect, ExpectedPath};
 pub use files::Read;
 pub use patchbay::{Imported, from_patchbay};
-pub use payload::Payload;
+pub use payload::{Payload, Sort};
 pub use roles::Roles;
 pub use scenario::{Head, Scenario};
 pub use schema::{scenario_schema, subject_schema};

@@ -175,6 +175,7 @@ impl Place<'_> {
         let change = match name {
             "fetchers" => self.entry("host", &self.group("fetcher", "fetchers")?, "count", value)?,
             "providers" => self.entry("host", &self.group("provider", "providers")?, "count", value)?,
+            "nodes" => self.entry("host", &self.group("node", "nodes")?, "count", value)?,
             "size" => within("payload", "size", value),
             "repeat" | "timeout" => within("measure", name, value),
             "link" => self.link(value)?,
@@ -283,9 +284,10 @@ const LINK_KEYS: [&str; 10] =
     ["delay", "jitter", "loss", "duplicate", "corrupt", "reorder", "queue", "rate", "trace", "mtu"];
 
 fn unknown(name: &str) -> String {
-    const OTHERS: [&str; 16] = [
+    const OTHERS: [&str; 17] = [
         "fetchers",
         "providers",
+        "nodes",
         "size",
         "repeat",
         "timeout",

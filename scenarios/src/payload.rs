@@ -27,15 +27,61 @@ pub enum Payload {
         /// Files are taken in order of their names up to this many bytes.
         limit_bytes: u64,
     },
+    /// Nothing: so many keys, which providers announce and fetchers look up, the same in every run.
+    Lookups {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// What sort of payload it is: a subject has a command line for each that it can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    /// One file.
+    File,
+    /// Many files.
+    Tree,
+    /// Keys to be looked up.
+    Lookups,
+}
+
+impl Sort {
+    /// The command line's key in a subject file.
+    pub fn key(self) -> &'static str {
+        match self {
+            Sort::File => "command",
+            Sort::Tree => "command_tree",
+            Sort::Lookups => "command_lookups",
+        }
+    }
+
+    /// What a program without that command line cannot do.
+    pub fn inability(self) -> &'static str {
+        match self {
+            Sort::File => "it cannot send a file",
+            Sort::Tree => "it cannot send many files",
+            Sort::Lookups => "it cannot look anything up",
+        }
+    }
 }
 
 impl Payload {
+    /// What sort of payload it is.
+    pub fn sort(&self) -> Sort {
+        match self {
+            Payload::Random { .. } => Sort::File,
+            Payload::Files { .. } | Payload::Tree { .. } => Sort::Tree,
+            Payload::Lookups { .. } => Sort::Lookups,
+        }
+    }
+
     /// Its size, or the largest that a directory's may have.
     pub fn bytes_at_most(&self) -> u64 {
         match self {
             Payload::Random { bytes } => *bytes,
             Payload::Files { count, bytes_each } => count.saturating_mul(*bytes_each),
             Payload::Tree { limit_bytes, .. } => *limit_bytes,
+            Payload::Lookups { .. } => 0,
         }
     }
 }
@@ -44,6 +90,8 @@ impl Payload {
 const MAX_PAYLOAD_BYTES: u64 = 16 << 30;
 /// More would take longer to make and to check than to send.
 const MAX_FILES: u64 = 200_000;
+/// One after the other, they would take hours.
+const MAX_LOOKUPS: u64 = 10_000;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -61,6 +109,7 @@ enum PayloadKind {
     Random,
     Files,
     Tree,
+    Lookups,
 }
 
 impl PayloadFile {
@@ -90,6 +139,11 @@ impl PayloadFile {
                 }
                 Some(_) => return error("paths", "write at least one absolute path, for example [\"/usr/include\"]"),
                 None => return error("paths", "missing; write for example [\"/usr/include\"]"),
+            },
+            PayloadKind::Lookups => match self.count {
+                Some(count @ 1..=MAX_LOOKUPS) => (Payload::Lookups { count }, &["count"]),
+                Some(_) => return error("count", "write 1 to 10000"),
+                None => return error("count", "missing: of keys to look up; write for example 50"),
             },
         };
         if let Some(key) = only(keys) {

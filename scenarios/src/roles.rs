@@ -8,7 +8,7 @@ use netsim_topology::Topology;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Which hosts do what.
@@ -22,6 +22,8 @@ pub struct Roles {
     pub rendezvous: Option<String>,
     /// The host that passes on what cannot go directly.
     pub relay: Option<String>,
+    /// The hosts of the network in which things are looked up; the others join it by the first.
+    pub nodes: Vec<String>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -31,13 +33,14 @@ pub(crate) struct RolesFile {
     fetcher: Names,
     rendezvous: Option<String>,
     relay: Option<String>,
+    node: Option<Names>,
 }
 
 /// One name, or several.
 #[derive(Debug)]
-pub(crate) struct Names(Vec<String>);
+pub(crate) struct Names(pub(crate) Vec<String>);
 
-any_of!(Names, "Names", "A host's name, or several", [String, Vec<String>]);
+any_of!(Names, "Names", "A name, or several", [String, Vec<String>]);
 
 impl<'de> Deserialize<'de> for Names {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Names, D::Error> {
@@ -46,7 +49,7 @@ impl<'de> Deserialize<'de> for Names {
             type Value = Names;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a host's name or a list of them")
+                f.write_str("a name or a list of them")
             }
 
             fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Names, E> {
@@ -143,11 +146,16 @@ impl RolesFile {
             fetchers: hosts("fetcher", &self.fetcher)?,
             rendezvous: single("rendezvous", &self.rendezvous)?,
             relay: single("relay", &self.relay)?,
+            nodes: self.node.as_ref().map_or(Ok(Vec::new()), |names| hosts("node", names))?,
         };
-        let providers: BTreeSet<&String> = roles.providers.iter().collect();
-        if let Some(name) = roles.fetchers.iter().find(|name| providers.contains(name)) {
-            let message = format!("`{name}` is provider and fetcher; name another host for one of them");
-            return Err(files.error("roles", message));
+        let mut known = BTreeMap::new();
+        for (role, hosts) in [("provider", &roles.providers), ("fetcher", &roles.fetchers), ("node", &roles.nodes)] {
+            for name in hosts {
+                if let Some(other) = known.insert(name, role) {
+                    let message = format!("`{name}` is {other} and {role}; name another host for one of them");
+                    return Err(files.error("roles", message));
+                }
+            }
         }
         Ok(roles)
     }
@@ -161,6 +169,7 @@ impl Roles {
         let fetchers = self.fetchers.iter().map(|host| line("fetcher", host));
         let others = [("rendezvous", &self.rendezvous), ("relay", &self.relay)];
         let others = others.into_iter().filter_map(|(role, host)| host.as_ref().map(|host| line(role, host)));
-        providers.chain(fetchers).chain(others).collect()
+        let nodes = self.nodes.iter().map(|host| line("node", host));
+        providers.chain(fetchers).chain(others).chain(nodes).collect()
     }
 }

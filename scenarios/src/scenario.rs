@@ -9,7 +9,7 @@ use crate::gateway::{self, FirewallChoice, Ipv6Choice, LanChoice, NatChoice};
 use crate::host::HostFile;
 use crate::link::LinkChoice;
 use crate::matrix::{Combination, combinations};
-use crate::payload::{Payload, PayloadFile};
+use crate::payload::{Payload, PayloadFile, Sort};
 use crate::quantity::Nanos;
 use crate::region::{Atlas, RegionFile};
 use crate::roles::{Groups, Roles, RolesFile};
@@ -231,12 +231,17 @@ impl Scenario {
         /// Bringing up, calibrating, checking.
         const AROUND_S: f64 = 3.0;
         const FASTEST_BPS: f64 = 1e9;
+        /// Starting a program, and a lookup over the world.
+        const NODE_S: f64 = 0.1;
+        const LOOKUP_S: f64 = 0.5;
         let [from, to]: [Vec<&str>; 2] =
             [&self.roles.providers, &self.roles.fetchers].map(|hosts| hosts.iter().map(String::as_str).collect());
         let rate = ceiling_bps(&self.topology, &from, &to).map_or(FASTEST_BPS, |bps| bps.get() as f64);
         let bits = self.payload.bytes_at_most() as f64 * 8.0 * to.len() as f64;
         let cut: u64 = self.disturbances().iter().map(|cut| cut.until_ns - cut.from_ns).sum();
-        let transfer = Duration::from_secs_f64(AROUND_S + bits / rate.min(FASTEST_BPS)) + Duration::from_nanos(cut);
+        let lookups = if let Payload::Lookups { count } = self.payload { count as f64 * LOOKUP_S } else { 0.0 };
+        let around_s = AROUND_S + self.roles.nodes.len() as f64 * NODE_S + lookups;
+        let transfer = Duration::from_secs_f64(around_s + bits / rate.min(FASTEST_BPS)) + Duration::from_nanos(cut);
         transfer.min(self.timeout + Duration::from_secs(10))
     }
 
@@ -299,10 +304,26 @@ impl ScenarioFile {
             plan.map_err(|error| FileError { file: files.name.into(), key: None, message: error.to_string() })?;
         let roles = self.roles.resolve(files, &topology, &groups)?;
         let (repeat, timeout) = self.measure.resolve(files)?;
-        let timeline = timeline::resolve(&self.at, files, &topology, plan.addresses, timeout)?;
+        let timeline = timeline::resolve(&self.at, files, &topology, &roles, plan.addresses, timeout)?;
         let cross = cross::resolve(&self.cross, files, &topology, &timeline, timeout)?;
+        let payload = self.payload.resolve(files.name)?;
+        match (payload.sort() == Sort::Lookups, roles.nodes.is_empty()) {
+            (true, true) => {
+                let message = "lookups are made in a network of nodes; write node = [\"node\"], and a [[host]] of that \
+                               name with a `count`";
+                return Err(files.error("roles.node", message));
+            }
+            (false, false) => {
+                return Err(files.error(
+                    "roles.node",
+                    "nodes are there for lookups alone; remove it, or write kind = \
+                                                      \"lookups\" in [payload]",
+                ));
+            }
+            _ => {}
+        }
         Ok(Scenario {
-            payload: self.payload.resolve(files.name)?,
+            payload,
             expect: self.expect.resolve(),
             name,
             summary: self.summary,

@@ -40,6 +40,7 @@ pub fn suite() -> &'static [(&'static str, &'static str)] {
         ("suite/small.toml", include_str!("../suite/small.toml")),
         ("suite/throughput.toml", include_str!("../suite/throughput.toml")),
         ("suite/swarm.toml", include_str!("../suite/swarm.toml")),
+        ("suite/routing.toml", include_str!("../suite/routing.toml")),
         ("suite/nat.toml", include_str!("../suite/nat.toml")),
     ]
 }
@@ -63,6 +64,7 @@ pub fn subjects() -> &'static [(&'static str, &'static str)] {
         ("subjects/iroh.toml", include_str!("../subjects/iroh.toml")),
         ("subjects/iroh-relay-only.toml", include_str!("../subjects/iroh-relay-only.toml")),
         ("subjects/sendme.toml", include_str!("../subjects/sendme.toml")),
+        ("subjects/mainline.toml", include_str!("../subjects/mainline.toml")),
         ("subjects/kubo.toml", include_str!("../subjects/kubo.toml")),
         ("subjects/raw-quic.toml", include_str!("../subjects/raw-quic.toml")),
         ("subjects/iperf3-tcp.toml", include_str!("../subjects/iperf3-tcp.toml")),

@@ -7,6 +7,7 @@ mod placeholder;
 mod program;
 
 use crate::error::{FileError, parse};
+use crate::payload::Sort;
 pub use build::Build;
 use build::BuildFile;
 pub use capture::{Amount, Capture, Milestone, Source, What};
@@ -40,6 +41,8 @@ pub struct Subject {
     pub files: BTreeMap<String, String>,
     /// The public host that helps the others find each other; absent: it needs none.
     pub relay: Option<Program>,
+    /// What runs on the nodes of a network in which things are looked up; absent: it needs none.
+    pub node: Option<Program>,
     /// The side that has the payload.
     pub provider: Program,
     /// The side that gets it.
@@ -106,6 +109,7 @@ pub(crate) struct SubjectFile {
     #[serde(default)]
     delivers: Delivers,
     relay: Option<ProgramFile>,
+    node: Option<ProgramFile>,
     provider: ProgramFile,
     fetcher: ProgramFile,
     #[serde(default)]
@@ -156,6 +160,7 @@ impl Subject {
             environment: written.environment,
             files: written.files,
             relay: written.relay.map(|relay| program(relay, "relay", Role::Relay)).transpose()?,
+            node: written.node.map(|node| program(node, "node", Role::Node)).transpose()?,
             provider: program(written.provider, "provider", Role::Provider)?,
             fetcher: program(written.fetcher, "fetcher", Role::Fetcher)?,
             // As a relay, it is no side of the transfer: all it says is texts.
@@ -168,6 +173,11 @@ impl Subject {
         subject.check_delivery(file)?;
         placeholder::check(file, &subject)?;
         Ok(subject)
+    }
+
+    /// Whether both sides have a command line for payloads of that sort.
+    pub fn can_do(&self, sort: Sort) -> bool {
+        [&self.provider, &self.fetcher].into_iter().all(|program| program.command_for(sort, false).is_some())
     }
 
     /// What nobody can check, the subject has to say; what is checked needs nobody's word.
@@ -190,8 +200,9 @@ impl Subject {
     /// Every program of it, with its key in the file.
     pub fn programs(&self) -> impl Iterator<Item = (&'static str, &Program)> {
         let relay = self.relay.as_ref().map(|relay| ("relay", relay));
+        let node = self.node.as_ref().map(|node| ("node", node));
         let daemon = self.fetcher_daemon.as_ref().map(|daemon| ("fetcher.daemon", daemon));
-        relay.into_iter().chain([("provider", &self.provider), ("fetcher", &self.fetcher)]).chain(daemon)
+        relay.into_iter().chain(node).chain([("provider", &self.provider), ("fetcher", &self.fetcher)]).chain(daemon)
     }
 
     /// The programs a machine needs to run it: what its command lines begin with, and what it names beside them.

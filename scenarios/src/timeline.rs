@@ -3,7 +3,9 @@
 use crate::error::{FileError, nearest};
 use crate::files::Files;
 use crate::link::LinkChoice;
-use crate::quantity::Nanos;
+use crate::quantity::{Nanos, Ppb};
+use crate::roles::Roles;
+use netsim_fabric::{LinkState, Outage};
 use netsim_topology::{AddressPlan, Change, Direction, Event, Host, Interface, LinkName, Topology, plan};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -20,6 +22,22 @@ pub(crate) struct AtFile {
     renumber: Option<String>,
     interface: Option<String>,
     state: Option<StateChoice>,
+    leave: Option<LeaveFile>,
+}
+
+/// Some hosts of a role leave the network for good.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct LeaveFile {
+    role: LeavingRole,
+    share: Ppb,
+}
+
+/// Of which role hosts can leave.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum LeavingRole {
+    Node,
 }
 
 /// Whether an interface is up.
@@ -36,12 +54,13 @@ pub(crate) fn resolve(
     written: &[AtFile],
     files: &Files,
     topology: &Topology,
+    roles: &Roles,
     addresses: AddressPlan,
     timeout: Duration,
 ) -> Result<Vec<Event>, FileError> {
     let mut order: Vec<(usize, &AtFile)> = written.iter().enumerate().collect();
     order.sort_by_key(|(_, at)| at.time.0);
-    let mut network = Network { topology: topology.clone(), addresses };
+    let mut network = Network { topology: topology.clone(), roles, addresses };
     let mut events = Vec::new();
     for (n, at) in order {
         let key = format!("at[{n}]");
@@ -56,15 +75,22 @@ pub(crate) fn resolve(
 }
 
 /// The network as it is at some moment.
-struct Network {
+struct Network<'a> {
     topology: Topology,
+    roles: &'a Roles,
     addresses: AddressPlan,
 }
 
-impl Network {
+impl Network<'_> {
     fn changes(&mut self, at: &AtFile, files: &Files, key: &str) -> Result<Vec<Change>, FileError> {
-        let AtFile { link, set, reboot, renumber, interface, state, .. } = at;
+        let AtFile { link, set, reboot, renumber, interface, state, leave, .. } = at;
+        if let (Some(leave), None, None, None, None, None, None) =
+            (leave, link, set, reboot, renumber, interface, state)
+        {
+            return self.leave(leave, at.time.0, files, &format!("{key}.leave"));
+        }
         match (link, set, reboot, renumber, interface, state) {
+            _ if leave.is_some() => Err(files.error(key, "`leave` is all that happens in its table; remove the rest")),
             (Some(link), Some(set), None, None, None, None) => self.set(link, set, files, key),
             (None, None, Some(router), None, None, None) => {
                 self.router(router, files, &format!("{key}.reboot"))?;
@@ -79,7 +105,7 @@ impl Network {
             _ => Err(files.error(
                 key,
                 "say one thing that happens: `link` and `set`, or `interface = \"HOST.INTERFACE\"` and `state`, or \
-                 `reboot = \"ROUTER\"`, or `renumber` with the name of a router or host",
+                 `reboot = \"ROUTER\"`, or `renumber` with the name of a router or host, or `leave`",
             )),
         }
     }
@@ -173,6 +199,49 @@ impl Network {
             config: Box::new(config),
         };
         Ok(changed.map(change).collect())
+    }
+
+    /// Hosts of a role leave, without a word: their links go down for good. Which ones follows from their names and the
+    /// moment alone. The first stays, because others join by it.
+    fn leave(&mut self, leave: &LeaveFile, at_ns: u64, files: &Files, key: &str) -> Result<Vec<Change>, FileError> {
+        let LeavingRole::Node = leave.role;
+        let nodes = &self.roles.nodes;
+        let leaving = (nodes.len() as u64 * u64::from(leave.share.0) + 500_000_000) / 1_000_000_000;
+        let mut can_leave: Vec<(blake3::Hash, Vec<String>)> = Vec::new();
+        for host in self.topology.hosts.iter().filter(|host| nodes.iter().skip(1).any(|node| *node == host.name)) {
+            if host.interfaces.iter().any(|own| own.link.up.state == LinkState::Up) {
+                let drawn = blake3::hash(format!("leave {at_ns} {}", host.name).as_bytes());
+                can_leave.push((drawn, host.interfaces.iter().map(|own| host.link_name(own)).collect()));
+            }
+        }
+        if leaving == 0 || leaving > can_leave.len() as u64 {
+            let message = format!(
+                "{leaving} of {} nodes would leave, of {} that can: the first stays, because others join by it; write \
+                 another share",
+                nodes.len(),
+                can_leave.len()
+            );
+            return Err(files.error(format!("{key}.share"), message));
+        }
+        can_leave.sort_by(|(a, _), (b, _)| a.as_bytes().cmp(b.as_bytes()));
+        can_leave.truncate(leaving as usize);
+        let links = can_leave.into_iter().flat_map(|(_, links)| links).collect();
+        Ok(self.cut(links))
+    }
+
+    /// Links go down, in both directions, and drop what they have.
+    fn cut(&mut self, mut links: Vec<String>) -> Vec<Change> {
+        links.sort_by_key(|link| (link.len(), link.clone()));
+        let mut changes = Vec::new();
+        for link in links {
+            let Some(access) = self.topology.access_mut(&link) else { continue };
+            for (direction, config) in [(Direction::Up, &mut access.up), (Direction::Down, &mut access.down)] {
+                config.state = LinkState::Down(Outage::Drop);
+                let name = LinkName { link: link.clone(), direction };
+                changes.push(Change::Link { name, config: Box::new(config.clone()) });
+            }
+        }
+        changes
     }
 
     fn router(&self, name: &str, files: &Files, key: &str) -> Result<(), FileError> {

@@ -12,17 +12,26 @@ use change::timeline_words;
 use change::{oddities, rate_words};
 use longhaul_record::{NetworkChange, text};
 use netsim_fabric::{Filtering, Jitter, Mapping, NatConfig, Outbound};
-use netsim_topology::{Gateway, Host, Interface, PathProfile, path};
+use netsim_topology::{Gateway, Host, Interface, PathProfile, path, region};
+use std::collections::BTreeSet;
 
 impl Scenario {
     /// What happens, as sentences a person can check: who fetches what from whom, behind what, over which path.
     ///
     /// The text ends up in records and pages; hosts are named by the scenario's author.
     pub fn words(&self) -> String {
-        let Roles { providers, fetchers, rendezvous, relay } = &self.roles;
-        let verb = if fetchers.len() == 1 { "fetches" } else { "fetch" };
-        let sent = self.payload_words();
-        let mut sentences = vec![format!("{} {verb} {sent} from {}.", hosts_words(fetchers), hosts_words(providers))];
+        let Roles { providers, fetchers, rendezvous, relay, nodes } = &self.roles;
+        let (who, from) = (hosts_words(fetchers), hosts_words(providers));
+        let verb = |verb: &'static str, es| format!("{verb}{}", if fetchers.len() == 1 { es } else { "" });
+        let happens = match self.payload_words() {
+            Some(sent) => format!("{who} {} {sent} from {from}.", verb("fetch", "es")),
+            None => self.lookup_words(&format!("{who} {}", verb("look", "s")), &from),
+        };
+        let mut sentences = vec![happens];
+        if let ([_, ..], regions) = (nodes.as_slice(), self.regions_of(nodes)) {
+            let over = if regions.is_empty() { String::new() } else { format!(", in {}", and(&regions)) };
+            sentences.push(format!("The network is {}{over}.", hosts_words(nodes)));
+        }
         sentences.extend(self.places_words());
         sentences.extend(self.ways_words());
         for (host, role) in [(rendezvous, "finds them for each other"), (relay, "passes on what cannot go directly")] {
@@ -130,8 +139,20 @@ impl Scenario {
         place + &region
     }
 
-    fn payload_words(&self) -> String {
-        match &self.payload {
+    /// Where in the world hosts are.
+    fn regions_of(&self, hosts: &[String]) -> Vec<String> {
+        let regions: BTreeSet<&str> = hosts.iter().filter_map(|host| region(&self.topology, host)).collect();
+        regions.into_iter().map(str::to_owned).collect()
+    }
+
+    fn lookup_words(&self, they_look: &str, providers: &str) -> String {
+        let Payload::Lookups { count } = &self.payload else { return String::new() };
+        format!("{they_look} {count} keys up that {providers} announced before.")
+    }
+
+    /// What is transferred, if anything is.
+    fn payload_words(&self) -> Option<String> {
+        Some(match &self.payload {
             Payload::Random { bytes } => format!("{} of random bytes", size_words(*bytes)),
             Payload::Files { count, bytes_each } => {
                 format!("{count} files of {} random bytes each", size_words(*bytes_each))
@@ -139,7 +160,8 @@ impl Scenario {
             Payload::Tree { paths, limit_bytes } => {
                 format!("up to {} of small files ({})", size_words(*limit_bytes), paths.join(" or "))
             }
-        }
+            Payload::Lookups { .. } => return None,
+        })
     }
 }
 

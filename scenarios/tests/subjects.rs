@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use longhaul_scenarios::{FanIn, Limits, Milestone, Ready, Source, StopSignal, Subject, Values, What, subjects};
+use longhaul_scenarios::{FanIn, Limits, Milestone, Ready, Sort, Source, StopSignal, Subject, Values, What, subjects};
 use std::time::Duration;
 
 #[test]
@@ -86,13 +86,13 @@ fn every_key_comes_to_something() {
     let relay = subject.relay.as_ref().unwrap();
     assert!(matches!(&relay.ready, Ready::File(path) if path == "{home}/ready"));
     assert_eq!((relay.stop.signal, relay.stop.grace), (StopSignal::Int, Duration::from_secs(10)));
-    let line = |program: &longhaul_scenarios::Program, tree, relayed| {
-        program.command_for(tree, relayed).map(|line| line.join(" "))
+    let line = |program: &longhaul_scenarios::Program, sort, relayed| {
+        program.command_for(sort, relayed).map(|line| line.join(" "))
     };
-    assert_eq!(line(&subject.provider, false, false).as_deref(), Some("tool serve {payload.path}"));
-    assert_eq!(line(&subject.provider, false, true).as_deref(), Some("tool serve --by {relay.address}"));
-    assert_eq!(line(&subject.provider, true, true), None);
-    assert_eq!(line(&subject.fetcher, false, true), line(&subject.fetcher, false, false));
+    assert_eq!(line(&subject.provider, Sort::File, false).as_deref(), Some("tool serve {payload.path}"));
+    assert_eq!(line(&subject.provider, Sort::File, true).as_deref(), Some("tool serve --by {relay.address}"));
+    assert_eq!(line(&subject.provider, Sort::Tree, true), None);
+    assert_eq!(line(&subject.fetcher, Sort::File, true), line(&subject.fetcher, Sort::File, false));
     assert_eq!(subject.provider.texts().collect::<Vec<_>>(), ["ticket"]);
     let moments = |what: &What| match what {
         What::Moment { milestone, seconds_per_unit } => Some((*milestone, *seconds_per_unit)),

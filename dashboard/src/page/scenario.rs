@@ -96,7 +96,7 @@ struct Chart<'a> {
 /// Whether a series is of all peers or a side. What single hosts got is on the pages of the runs: here it would be a chart
 /// for each of a hundred hosts.
 fn is_of_a_side(series: &MetricSeries) -> bool {
-    let sides = [Role::Provider, Role::Fetcher, Role::Relay].map(Role::as_str);
+    let sides = [Role::Provider, Role::Fetcher, Role::Relay, Role::Node].map(Role::as_str);
     series.peer.as_deref().is_none_or(|peer| sides.contains(&peer))
 }
 

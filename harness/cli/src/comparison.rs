@@ -49,7 +49,7 @@ fn not_here() -> Result<Vec<(String, String)>, CliError> {
 }
 
 /// The metrics of the tables: heading, id, side.
-const COLUMNS: [(&str, &str, Option<&str>); 7] = [
+const COLUMNS: [(&str, &str, Option<&str>); 11] = [
     ("Goodput", "goodput", None),
     ("Total time", "total_time", None),
     ("First byte", "time_to_first_byte", None),
@@ -57,7 +57,13 @@ const COLUMNS: [(&str, &str, Option<&str>); 7] = [
     ("CPU per GiB, provider", "cpu_per_gib", Some("provider")),
     ("CPU per GiB, fetcher", "cpu_per_gib", Some("fetcher")),
     ("Peak memory, fetcher", "peak_rss", Some("fetcher")),
+    ("Lookup", "lookup_time", None),
+    ("95 in 100", "lookup_time_p95", None),
+    ("Found", "lookup_success", None),
+    ("Packets per lookup", "lookup_packets", None),
 ];
+/// How many of these are about what is transferred, and how many about what is looked up.
+const TRANSFERS: usize = 7;
 
 fn page(records: &[RunRecord], missing: &[(String, String)]) -> String {
     let mut page = String::from("# Comparison\n\nMade by `longhaul export comparison`; not written by hand.\n");
@@ -103,12 +109,15 @@ fn page(records: &[RunRecord], missing: &[(String, String)]) -> String {
 
 /// One table.
 fn scenario(page: &mut String, name: &str, groups: &[&Group]) {
-    let heads: String = COLUMNS.iter().map(|(head, ..)| format!(" {head} |")).collect();
-    let rule = "---|".repeat(COLUMNS.len());
+    let looked_up =
+        groups.iter().flat_map(|group| &group.records).any(|run| run.value("lookup_success", None).is_some());
+    let columns = if looked_up { &COLUMNS[TRANSFERS..] } else { &COLUMNS[..TRANSFERS] };
+    let heads: String = columns.iter().map(|(head, ..)| format!(" {head} |")).collect();
+    let rule = "---|".repeat(columns.len());
     let words = plain(&groups[0].records[0].scenario_words);
     let _ = write!(page, "\n## {}\n\n{words}\n\n| Subject |{heads} Runs |\n|---|{rule}---|\n", plain(name));
     for group in groups {
-        let cells: String = COLUMNS.iter().map(|(_, id, peer)| format!(" {} |", cell(group, id, *peer))).collect();
+        let cells: String = columns.iter().map(|(_, id, peer)| format!(" {} |", cell(group, id, *peer))).collect();
         let _ = writeln!(page, "| {} |{cells} {} |", plain(&group.records[0].subject), outcome(group));
     }
 }

@@ -127,7 +127,7 @@ fn show_scenarios(name: &str, as_json: bool) -> Result<Exit, CliError> {
 }
 
 fn describe(scenario: &Scenario) -> Value {
-    let Roles { providers, fetchers, rendezvous, relay } = &scenario.roles;
+    let Roles { providers, fetchers, rendezvous, relay, nodes } = &scenario.roles;
     json!({
         "name": scenario.name,
         "family": scenario.family(),
@@ -138,7 +138,7 @@ fn describe(scenario: &Scenario) -> Value {
         "words": scenario.words(),
         "provider": scenario.provider(),
         "fetcher": scenario.fetcher(),
-        "roles": { "provider": providers, "fetcher": fetchers, "rendezvous": rendezvous, "relay": relay },
+        "roles": { "provider": providers, "fetcher": fetchers, "rendezvous": rendezvous, "relay": relay, "node": nodes },
         "repeat": scenario.repeat,
         "timeout_seconds": scenario.timeout.as_secs_f64(),
         "resolved": scenario.resolved(),

@@ -14,7 +14,7 @@ use longhaul_sqlite::SqliteStore;
 /// Checks the machine, runs the quick suite, records and shows it.
 pub(crate) fn quickstart(args: &QuickstartArgs) -> Result<Exit, CliError> {
     let scenarios = catalog::select(&["quick".to_owned()])?;
-    let asked = run::asked(&args.measure)?;
+    let asked = run::asked(&args.measure, &scenarios)?;
     let sandbox = netsim_lab::enter()?;
     let stop = Stop::on_signals()?;
     doctor::require()?;

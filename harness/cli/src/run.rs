@@ -10,7 +10,7 @@ use crate::stop::Stop;
 use crate::{VERSION, table};
 use longhaul_record::{Exit, HostDetail, Outcome, RunRecord, Trigger, text};
 use longhaul_runner::{Order, Payload, Prepared, Programs, Repository, Source, machine, repository, repository_at};
-use longhaul_scenarios::{Scenario, Subject};
+use longhaul_scenarios::{Scenario, Sort, Subject};
 use longhaul_sqlite::SqliteStore;
 use longhaul_store::Store;
 use netsim_lab::{Engines, Sandbox};
@@ -22,7 +22,7 @@ use tokio::runtime::Runtime;
 pub(crate) fn command(args: &RunArgs) -> Result<Exit, CliError> {
     // What is asked for is read first: its mistakes are the user's, not the machine's, and leave nothing behind.
     let scenarios = catalog::select(&args.scenarios)?;
-    let asked = asked(&args.measure)?;
+    let asked = asked(&args.measure, &scenarios)?;
     for scenario in &scenarios {
         netsim_lab::check_congestion(&scenario.cross)?;
     }
@@ -48,15 +48,20 @@ struct Wanted {
     needed: bool,
 }
 
-/// The subjects that were asked for, of the commit that was asked for.
-pub(crate) fn asked(args: &MeasureArgs) -> Result<Asked, CliError> {
-    /// What every machine has, and what everybody knows.
+/// The subjects that were asked for, of the commit that was asked for. Of those that go without saying, what the scenarios
+/// are about.
+pub(crate) fn asked(args: &MeasureArgs, scenarios: &[Scenario]) -> Result<Asked, CliError> {
+    /// What every machine has, and what everybody knows. Few look anything up, so those are usual where that is asked for.
     const USUAL: [&str; 2] = ["reference", "curl"];
     let optional = |subject| Wanted { subject, needed: false };
     let mut subjects: Vec<Wanted> = Vec::new();
     if args.subjects.is_empty() {
-        subjects
-            .extend(USUAL.into_iter().map(catalog::subject).collect::<Result<Vec<_>, _>>()?.into_iter().map(optional));
+        let usual = |subject: &Subject, sort| sort == Sort::Lookups || USUAL.contains(&subject.name.as_str());
+        let wanted = |subject: &Subject| {
+            let mut sorts = scenarios.iter().map(|scenario| scenario.payload.sort());
+            sorts.any(|sort| usual(subject, sort) && subject.can_do(sort))
+        };
+        subjects.extend(catalog::subjects()?.into_iter().filter(wanted).map(optional));
     }
     for name in &args.subjects {
         match name.as_str() {
@@ -156,10 +161,12 @@ pub(crate) fn measure(
         let (tried, skipped): (Vec<&Ready>, Vec<&Ready>) =
             prepared.iter().partition(|subject| subject.can_try(scenario));
         for Ready { prepared, .. } in skipped {
-            let (name, scenario) = (&prepared.subject.name, &scenario.name);
-            output::note(format!(
-                "skipped: `{name}` in `{scenario}`: it has no relay, and the providers cannot be reached"
-            ));
+            let (name, sort) = (&prepared.subject.name, scenario.payload.sort());
+            let reason = match prepared.subject.can_do(sort) {
+                true => "it has no relay, and the providers cannot be reached",
+                false => sort.inability(),
+            };
+            output::note(format!("skipped: `{name}` in `{}`: {reason}", scenario.name));
         }
         if tried.is_empty() {
             continue;
@@ -240,10 +247,12 @@ struct Ready {
 }
 
 impl Ready {
-    /// Whether it may be measured in the scenario: where providers are behind NATs, what has no relay could but fail. Who
-    /// asks for it by name sees that.
+    /// Whether it may be measured in the scenario: without a command line for the payload, or without a relay where providers
+    /// are behind NATs, it could but fail. Who asks for it by name sees that.
     fn can_try(&self, scenario: &Scenario) -> bool {
-        self.needed || self.prepared.subject.relay.is_some() || scenario.is_reachable()
+        let subject = &self.prepared.subject;
+        let able = subject.can_do(scenario.payload.sort());
+        self.needed || able && (subject.relay.is_some() || scenario.is_reachable())
     }
 }
 

@@ -7,7 +7,7 @@ use crate::stop::Stop;
 use crate::{catalog, output, table};
 use longhaul_record::{Exit, Outcome, RunRecord, text};
 use longhaul_runner::{BuildError, Prepared};
-use longhaul_scenarios::{Milestone, Scenario, Subject, What};
+use longhaul_scenarios::{Milestone, Scenario, Sort, Subject, What};
 use serde_json::json;
 
 /// `longhaul subject list|check|build|schema`.
@@ -92,12 +92,16 @@ name = "bob"
 link = { delay = "5ms" }
 [[host]]
 name = "hub"
+[[host]]
+name  = "node"
+count = 12
 [payload]
 PAYLOAD
 [roles]
 provider = ["alice"]
 fetcher  = ["bob"]
 relay    = "hub"
+NODES
 [measure]
 timeout = "60s"
 "#;
@@ -109,6 +113,10 @@ const MANY_FILES: &str = r#"
 kind  = "tree"
 paths = ["/usr/include", "/usr/share/doc", "/usr/share", "/etc"]
 limit = "1MiB"
+"#;
+const LOOKUPS: &str = r#"
+kind  = "lookups"
+count = 5
 "#;
 
 /// Something that was looked at.
@@ -136,23 +144,28 @@ fn check(subject: &Subject, as_json: bool) -> Result<Exit, CliError> {
     let sandbox = netsim_lab::enter()?;
     let stop = Stop::on_signals()?;
     let run = |payload: &str| {
-        let scenario = Scenario::parse("check", &TINY.replace("PAYLOAD", payload))?;
+        let nodes = if payload == LOOKUPS { "node = \"node\"" } else { "" };
+        let scenario = Scenario::parse("check", &TINY.replace("PAYLOAD", payload).replace("NODES", nodes))?;
         let record = run::once(&scenario, &prepared, &sandbox, &stop)?;
         record.ok_or(CliError::Interrupted { recorded: 0 })
     };
-    let one = run(ONE_FILE)?;
-    let mut findings = vec![
-        Finding::of("programs", true, prepared.places().join(", ")),
-        version(&prepared),
-        transferred("one file", &one),
-    ];
-    if one.outcome == Outcome::Ok {
-        findings.extend(told(subject, &one));
+    let mut findings = vec![Finding::of("programs", true, prepared.places().join(", ")), version(&prepared)];
+    if subject.can_do(Sort::File) {
+        let one = run(ONE_FILE)?;
+        findings.push(transferred("one file", &one));
+        if one.outcome == Outcome::Ok {
+            findings.extend(told(subject, &one));
+        }
+        findings.push(match subject.can_do(Sort::Tree) {
+            true => transferred("many files", &run(MANY_FILES)?),
+            false => {
+                Finding::note("many files", "not for both sides a `command_tree`: left out where many files are sent")
+            }
+        });
     }
-    findings.push(match [&subject.provider, &subject.fetcher].map(|program| program.command_tree.is_some()) {
-        [true, true] => transferred("many files", &run(MANY_FILES)?),
-        _ => Finding::note("many files", "not for both sides a `command_tree`: left out where many files are sent"),
-    });
+    if subject.can_do(Sort::Lookups) {
+        findings.push(looked_up(&run(LOOKUPS)?));
+    }
     let bad = findings.iter().any(|finding| finding.good == Some(false));
     if as_json {
         let entry = |f: &Finding| json!({ "what": f.what, "good": f.good, "detail": f.detail });
@@ -201,6 +214,13 @@ fn transferred(what: &'static str, record: &RunRecord) -> Finding {
             Finding::of(what, false, format!("{reason}{}", told.collect::<String>()))
         }
     }
+}
+
+/// How lookups went.
+fn looked_up(record: &RunRecord) -> Finding {
+    let found = |share: f64| Finding::of("lookups", share > 0.0, format!("{} found", text::percent(share)));
+    let share = record.value("lookup_success", None).filter(|_| record.outcome == Outcome::Ok);
+    share.map_or_else(|| transferred("lookups", record), found)
 }
 
 /// What the program tells of a transfer, and what is missing where it does not.

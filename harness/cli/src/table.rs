@@ -25,13 +25,17 @@ fn empty(header: &[&str]) -> Table {
 }
 
 /// What the result table shows of a run: heading, metric, side.
-const COLUMNS: [(&str, &str, Option<&str>); 9] = [
+const COLUMNS: [(&str, &str, Option<&str>); 13] = [
     ("Goodput", "goodput", None),
     ("Transfer", "transfer_time", None),
     ("First byte", "time_to_first_byte", None),
     ("Overhead", "wire_overhead", None),
     ("CPU, fetcher", "cpu_seconds", Some("fetcher")),
     ("Queue", "peak_queueing_delay", None),
+    ("Lookup", "lookup_time", None),
+    ("95 in 100", "lookup_time_p95", None),
+    ("Found", "lookup_success", None),
+    ("Packets", "lookup_packets", None),
     ("Recovery", "recovery_time", None),
     ("Instructions, provider", "instructions", Some("provider")),
     ("Instructions, fetcher", "instructions", Some("fetcher")),

@@ -114,6 +114,7 @@ const IN_A_LAB: &[Test] = &[
     ("an_expected_share_decides", subjects::an_expected_share_decides),
     ("what_delivers_nothing_is_taken_at_its_word", subjects::what_delivers_nothing_is_taken_at_its_word),
     ("a_relay_is_somewhere", subjects::a_relay_is_somewhere),
+    ("keys_are_looked_up_among_nodes", subjects::keys_are_looked_up_among_nodes),
     ("a_daemon_does_not_outlive_its_run", subjects::a_daemon_does_not_outlive_its_run),
     ("a_program_that_is_not_installed_is_named", subjects::a_program_that_is_not_installed_is_named),
     ("an_unreachable_provider_is_not_trusted", subjects::an_unreachable_provider_is_not_trusted),

@@ -3,7 +3,7 @@
 mod curves;
 mod recovery;
 
-use crate::transfer::FetcherSeen;
+use crate::transfer::{FetcherSeen, Lookup};
 pub(crate) use curves::{Stalls, median_queueing_s, series};
 use longhaul_record::{CrossKind, CrossReport, LinkReport, ProcessReport, Recovery, Role, Sample, text};
 use longhaul_scenarios::{Amount, Milestone};
@@ -51,6 +51,8 @@ pub(crate) struct Access<'a> {
     pub(crate) stalls: Option<Stalls>,
 }
 
+/// Whose processes are summed up.
+const ROLES: [Role; 4] = [Role::Provider, Role::Fetcher, Role::Relay, Role::Node];
 /// Bytes of a block, by which messages and packets are counted.
 pub(crate) const BLOCK_BYTES: f64 = 262_144.0;
 /// Least bytes of IP and transport headers of a packet with payload: IPv4 and TCP without options.
@@ -65,7 +67,9 @@ pub(crate) fn samples(facts: &Facts) -> Vec<Sample> {
         return samples.0;
     }
     let all_bytes: f64 = facts.fetchers.iter().map(|fetcher| fetcher.bytes as f64).sum();
-    let span = Span::of(facts.fetchers);
+    // Where things are looked up, nothing is transferred.
+    let lookups: Vec<Lookup> = facts.fetchers.iter().flat_map(|fetcher| fetcher.lookups.iter().copied()).collect();
+    let span = Span::of(facts.fetchers).filter(|_| lookups.is_empty());
     if let Some(span) = &span {
         samples.add("goodput", all_bytes * 8.0 / span.seconds());
         samples.add("transfer_time", span.seconds());
@@ -77,6 +81,7 @@ pub(crate) fn samples(facts: &Facts) -> Vec<Sample> {
         facts.provider_amounts.iter().filter_map(|own| own.get(&Amount::ImportTime)).copied().reduce(f64::max),
     );
     samples.add_access(facts, all_bytes, span.as_ref());
+    samples.add_lookups(facts, &lookups);
     samples.add_surplus(facts, all_bytes);
     samples.add_share(facts, all_bytes, span.as_ref());
     samples.add_recoveries(facts.recoveries);
@@ -121,6 +126,12 @@ fn latest(fetchers: &[FetcherSeen], at: impl Fn(&FetcherSeen) -> Option<f64>) ->
 fn jain(rates: &[f64]) -> f64 {
     let (sum, squares) = rates.iter().fold((0.0, 0.0), |(sum, squares), rate| (sum + rate, squares + rate * rate));
     sum * sum / (rates.len() as f64 * squares)
+}
+
+/// Of sorted values.
+fn median(sorted: &[f64]) -> Option<f64> {
+    let upper = *sorted.get(sorted.len() / 2)?;
+    Some(if sorted.len() % 2 == 1 { upper } else { f64::midpoint(sorted[sorted.len() / 2 - 1], upper) })
 }
 
 #[derive(Default)]
@@ -171,13 +182,32 @@ impl Samples {
             self.add("packets_per_block", packets as f64 / (all_bytes / BLOCK_BYTES).ceil());
         }
         self.add("flows", access.flows as f64);
-        if let Some(stalls) = access.stalls {
+        if let Some(stalls) = access.stalls.filter(|_| all_bytes > 0.0) {
             self.add("longest_stall", stalls.longest_s);
             self.add("stall_time", stalls.total_s);
         }
         if let (Some(ceiling), Some(span)) = (facts.network.ceiling_bps, span) {
             self.add("utilisation", access.delivered_bytes as f64 * 8.0 / (ceiling as f64 * span.seconds()));
         }
+    }
+
+    /// How fast and at what cost things were found.
+    fn add_lookups(&mut self, facts: &Facts, lookups: &[Lookup]) {
+        if lookups.is_empty() {
+            return;
+        }
+        let count = lookups.len() as f64;
+        let mut found: Vec<f64> = lookups.iter().filter_map(|lookup| lookup.seconds).collect();
+        found.sort_by(f64::total_cmp);
+        self.add_some("lookup_time", median(&found));
+        // The nearest rank: the least that so many do not exceed.
+        let rank = (found.len() * 95).div_ceil(100);
+        self.add_some("lookup_time_p95", rank.checked_sub(1).map(|rank| found[rank]));
+        self.add("lookup_success", found.len() as f64 / count);
+        let messages = lookups.iter().map(|lookup| lookup.messages).sum::<Option<u64>>();
+        self.add_some("lookup_messages", messages.map(|messages| messages as f64 / count));
+        let packets = |access: Access| access.links.iter().map(|link| link.packets).sum::<u64>() as f64;
+        self.add_some("lookup_packets", facts.network.fetchers.map(|access| packets(access) / count));
     }
 
     /// What the providers sent beyond what had to be sent.
@@ -211,7 +241,7 @@ impl Samples {
     /// What each side used: times and counts of all its processes, and the largest one's memory.
     fn add_processes(&mut self, processes: &[ProcessReport], all_bytes: f64) {
         const GIB: f64 = 1_073_741_824.0;
-        for role in [Role::Provider, Role::Fetcher, Role::Relay] {
+        for role in ROLES {
             let own: Vec<&ProcessReport> = processes.iter().filter(|process| process.role == role).collect();
             if own.is_empty() {
                 continue;
@@ -230,7 +260,7 @@ impl Samples {
 
     /// Of each side, unless one of its processes left no count.
     fn add_instructions(&mut self, processes: &[ProcessReport]) {
-        for role in [Role::Provider, Role::Fetcher, Role::Relay] {
+        for role in ROLES {
             let own = processes.iter().filter(|process| process.role == role);
             match own.map(|process| process.instructions).sum::<Option<u64>>() {
                 Some(count) if count > 0 => self.add_for(role, "instructions", count as f64),
@@ -295,6 +325,42 @@ mod tests {
 
     fn table<const N: usize>(rows: [(&str, f64); N]) -> BTreeMap<String, f64> {
         rows.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
+    #[test]
+    fn lookups_are_counted_found_or_not() {
+        let lookup = |seconds, messages| Lookup { seconds, messages };
+        let of = |lookups: &[Lookup]| {
+            let moments = [(Milestone::Connected, 0.5), (Milestone::Done, 9.0)];
+            let fetchers = [FetcherSeen { lookups: lookups.to_vec(), ..fetcher("bob", 0, 0.0, &moments, 9.5) }];
+            let links = [link(4000, 60), link(2000, 40)];
+            let stalls = Some(Stalls { longest_s: 0.25, total_s: 0.5 });
+            let access = Access { links: &links, delivered_bytes: 2000, flows: 7, stalls };
+            named(&facts(&fetchers, &NetworkFacts { fetchers: Some(access), ..NetworkFacts::default() }))
+        };
+        let times = [0.4, 0.1, 0.3, 0.2].map(|seconds| lookup(Some(seconds), Some(8)));
+        let expect = table([
+            ("setup_time", 0.5),
+            ("total_time", 9.5),
+            ("wire_bytes", 6000.0),
+            ("wire_packets", 100.0),
+            ("flows", 7.0),
+            ("lookup_time", 0.25),
+            ("lookup_time_p95", 0.4),
+            ("lookup_success", 0.8),
+            ("lookup_messages", 10.0),
+            ("lookup_packets", 20.0),
+            ("peak_queueing_delay", 0.0),
+            ("median_queueing_delay", 0.0),
+        ]);
+        assert_eq!(of(&[&times[..], &[lookup(None, Some(18))]].concat()), expect);
+        // Who does not count every lookup's messages has no mean; where nobody is found there is no time.
+        let none = of(&[lookup(None, Some(4)), lookup(None, None)]);
+        assert_eq!((none.get("lookup_success"), none.get("lookup_time")), (Some(&0.0), None));
+        assert_eq!((none.get("lookup_time_p95"), none.get("lookup_messages")), (None, None));
+        let twenty: Vec<Lookup> = (1..=20).map(|n| lookup(Some(f64::from(n)), None)).collect();
+        let twenty = of(&twenty);
+        assert_eq!((twenty["lookup_time"], twenty["lookup_time_p95"]), (10.5, 19.0));
     }
 
     #[test]

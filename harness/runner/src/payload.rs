@@ -1,7 +1,7 @@
 //! What is sent: staged before the run, checked byte for byte after it.
 
 use longhaul_record::text;
-use longhaul_scenarios::{Payload as Spec, Values};
+use longhaul_scenarios::{Payload as Spec, Sort, Values};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -12,11 +12,13 @@ use std::path::{Path, PathBuf};
 pub struct Payload {
     /// The directory it lies in, and nothing else.
     directory: PathBuf,
-    /// A file that names every file of it, one relative path a line.
+    /// A file that names every file of it, one relative path a line; or every key to be looked up.
     list: PathBuf,
     /// Every file's hash and size by its relative path.
     files: BTreeMap<String, Expected>,
-    tree: bool,
+    /// Keys to be looked up; of other payloads none.
+    keys: Vec<String>,
+    sort: Sort,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,28 +73,35 @@ impl Payload {
             Spec::Random { bytes } => fits(*bytes, fetchers + 1, room)?,
             // A file takes a page at least.
             Spec::Files { count, bytes_each } => fits(count * bytes_each.next_multiple_of(4096), fetchers + 1, room)?,
-            Spec::Tree { .. } => {}
+            Spec::Tree { .. } | Spec::Lookups { .. } => {}
         }
         let directory = scratch.join("payload");
         fs::create_dir_all(&directory).map_err(at(&directory))?;
-        let (files, tree) = match spec {
-            Spec::Random { bytes } => (stage_random(&directory.join(FILE_NAME), *bytes)?, false),
-            Spec::Files { count, bytes_each } => (stage_files(&directory, *count, *bytes_each)?, true),
-            Spec::Tree { paths, limit_bytes } => (stage_tree(paths, *limit_bytes, &directory)?, true),
+        let (files, keys) = match spec {
+            Spec::Random { bytes } => (stage_random(&directory.join(FILE_NAME), *bytes)?, Vec::new()),
+            Spec::Files { count, bytes_each } => (stage_files(&directory, *count, *bytes_each)?, Vec::new()),
+            Spec::Tree { paths, limit_bytes } => (stage_tree(paths, *limit_bytes, &directory)?, Vec::new()),
+            Spec::Lookups { count } => (BTreeMap::new(), keys(*count)),
         };
-        if tree {
+        let sort = spec.sort();
+        if sort == Sort::Tree {
             let bytes = files.values().map(|file| file.bytes).sum();
             fits(bytes, fetchers + 1, room)?;
         }
         let list = scratch.join("payload.list");
-        let names = files.keys().fold(String::new(), |text, name| text + name + "\n");
+        let names = files.keys().chain(&keys).fold(String::new(), |text, name| text + name + "\n");
         fs::write(&list, names).map_err(at(&list))?;
-        Ok(Payload { directory, list, files, tree })
+        Ok(Payload { directory, list, files, keys, sort })
     }
 
-    /// Whether it is a directory of many files.
-    pub fn is_tree(&self) -> bool {
-        self.tree
+    /// What sort it is.
+    pub fn sort(&self) -> Sort {
+        self.sort
+    }
+
+    /// How many keys are to be looked up.
+    pub(crate) fn key_count(&self) -> usize {
+        self.keys.len()
     }
 
     /// Size of all files, in bytes.
@@ -161,6 +170,12 @@ fn fits(bytes: u64, copies: usize, room: u64) -> Result<(), PayloadError> {
 fn at(path: &Path) -> impl FnOnce(io::Error) -> PayloadError {
     let path = path.to_path_buf();
     move |source| PayloadError::Io { path, source }
+}
+
+/// Keys that are the same in every run: 32 bytes in hexadecimal. Subjects make of them what they look up.
+fn keys(count: u64) -> Vec<String> {
+    let key = |n: u64| blake3::hash(format!("longhaul key 1 {n}").as_bytes()).to_hex().to_string();
+    (0..count).map(key).collect()
 }
 
 /// Random bytes that are the same in every run: the extended output of BLAKE3.
@@ -302,7 +317,7 @@ mod tests {
         let (_one, first) = staged(&Spec::Random { bytes: 3_000_001 });
         let (_two, second) = staged(&Spec::Random { bytes: 3_000_001 });
         assert_eq!(first.files, second.files);
-        assert_eq!((first.bytes(), first.file_count(), first.is_tree()), (3_000_001, 1, false));
+        assert_eq!((first.bytes(), first.file_count(), first.sort()), (3_000_001, 1, Sort::File));
         let (_none, empty) = staged(&Spec::Random { bytes: 0 });
         assert_eq!(empty.bytes(), 0);
     }
@@ -322,10 +337,20 @@ mod tests {
         let spec = Spec::Files { count: 201, bytes_each: 10 };
         let ((_one, first), (_two, second)) = (staged(&spec), staged(&spec));
         assert_eq!(first.files, second.files);
-        assert_eq!((first.bytes(), first.file_count(), first.is_tree()), (2010, 201, true));
+        assert_eq!((first.bytes(), first.file_count(), first.sort()), (2010, 201, Sort::Tree));
         let different: BTreeSet<_> = first.files.values().map(|file| *file.hash.as_bytes()).collect();
         assert_eq!(different.len(), 201);
         assert!(first.directory.join("0002/00").is_file());
+    }
+
+    #[test]
+    fn keys_are_the_same_every_time_and_no_files() {
+        let ((_one, first), (_two, second)) =
+            (staged(&Spec::Lookups { count: 3 }), staged(&Spec::Lookups { count: 4 }));
+        let [first_list, second_list] = [&first, &second].map(|payload| fs::read_to_string(&payload.list).unwrap());
+        assert!(second_list.starts_with(&first_list) && first_list.lines().count() == 3, "{first_list}");
+        assert!(first_list.lines().all(|key| key.len() == 64), "{first_list}");
+        assert_eq!((first.bytes(), first.file_count(), first.sort(), first.key_count()), (0, 0, Sort::Lookups, 3));
     }
 
     #[test]

@@ -91,7 +91,12 @@ impl Programs {
         let built = artifact.as_deref().map(directories_of).unwrap_or_default();
         let path = std::env::join_paths(built.iter().chain(&self.beside).chain(&self.path));
         let path = path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
-        let binary = subject.fetcher.command.first().and_then(|program| programs.get(program));
+        let binary = subject
+            .fetcher
+            .commands()
+            .next()
+            .and_then(|(_, command)| command.first())
+            .and_then(|program| programs.get(program));
         let binary_hash = binary.and_then(|path| hash_of(path).ok());
         let mut prepared = Prepared { subject: subject.clone(), detail: SubjectDetail::default(), programs, path };
         let delivers_nothing = subject.delivers == Delivers::Nothing;

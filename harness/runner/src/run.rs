@@ -11,7 +11,7 @@ use crate::transfer::{Failure, Interrupt, Progress, Seen, Setting, TransferError
 use longhaul_record::{
     Calibration, Fidelity, HostDetail, LinkReport, Outcome, RunRecord, SCHEMA, Sample, Tolerance, Trigger, text,
 };
-use longhaul_scenarios::{Delivers, Scenario};
+use longhaul_scenarios::{Delivers, Scenario, Sort};
 use longhaul_stats::{judge, judge_cross};
 use netsim_lab::{CalibrateError, Engines, Lab, Space};
 use netsim_topology::plan;
@@ -132,6 +132,7 @@ fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, inter
         return Err(Stop::Failed(Failure { outcome: Outcome::SetupFailed, reason }));
     }
     let checked = match order.prepared.subject.delivers {
+        _ if payload.sort() == Sort::Lookups => all_looked_up(&seen, payload),
         Delivers::Payload => {
             progress.step("checking every byte");
             verify(scenario, payload, &out)
@@ -158,6 +159,15 @@ fn verify(scenario: &Scenario, payload: &Payload, out: &Path) -> Result<(), Stri
 fn said_enough(seen: &Seen) -> Result<(), String> {
     match seen.fetchers.iter().find(|fetcher| fetcher.bytes == 0) {
         Some(silent) => Err(format!("{} did not say that it received anything", silent.host)),
+        None => Ok(()),
+    }
+}
+
+/// Where things are looked up, each fetcher has to say how it went for each of them.
+fn all_looked_up(seen: &Seen, payload: &Payload) -> Result<(), String> {
+    let asked = payload.key_count();
+    match seen.fetchers.iter().find(|fetcher| fetcher.lookups.len() != asked) {
+        Some(other) => Err(format!("{} told of {} lookups, and was to make {asked}", other.host, other.lookups.len())),
         None => Ok(()),
     }
 }

@@ -58,8 +58,19 @@ pub(crate) struct FetcherSeen {
     pub(crate) amounts: BTreeMap<Amount, f64>,
     /// Verified payload bytes by its own word: when, bytes.
     pub(crate) progress: Vec<(f64, u64)>,
+    /// What it looked up.
+    pub(crate) lookups: Vec<Lookup>,
     /// Payload bytes that it got: the payload's, which is checked, or its own word where nothing is delivered.
     pub(crate) bytes: u64,
+}
+
+/// How a lookup went, by the fetcher's word.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Lookup {
+    /// How long it took until somebody was found; `None`: nobody was.
+    pub(crate) seconds: Option<f64>,
+    /// Messages it took, if they were counted.
+    pub(crate) messages: Option<u64>,
 }
 
 /// Why a transfer is not a measurement.
@@ -196,6 +207,7 @@ impl<'a> Setting<'a> {
                 milestones: listener.milestones.iter().map(|(milestone, t)| (*milestone, started_s + t)).collect(),
                 amounts: listener.amounts.clone(),
                 progress: listener.progress.iter().map(|(t, bytes)| (started_s + t, *bytes)).collect(),
+                lookups: listener.lookups.clone(),
                 bytes: match self.prepared.subject.delivers {
                     Delivers::Payload => self.payload.bytes(),
                     Delivers::Nothing => listener.bytes(),
@@ -220,6 +232,9 @@ impl<'a> Setting<'a> {
                 return Ok(Err(failure));
             }
             cast.ready.iter().for_each(|relay| tell(&mut values, "relay", relay));
+        }
+        if let Err(failure) = self.start_nodes(cast, &mut values)? {
+            return Ok(Err(failure));
         }
         self.progress.step("starting the provider");
         let started = cast.ready.len();
@@ -262,6 +277,36 @@ impl<'a> Setting<'a> {
             all.push(values);
         }
         Ok(Ok(all))
+    }
+
+    /// Starts the network in which things are looked up: the first node, then all that join by it.
+    fn start_nodes(&'a self, cast: &mut Cast<'a>, values: &mut Values) -> Result<Result<(), Failure>, TransferError> {
+        let (Some(node), [first, others @ ..]) = (&self.prepared.subject.node, self.scenario.roles.nodes.as_slice())
+        else {
+            return Ok(Ok(()));
+        };
+        values.set("bootstrap.address", address_of(self.lab.host(first)?));
+        for hosts in [std::slice::from_ref(first), others] {
+            let mut starting = Vec::new();
+            for host in hosts {
+                self.progress.step(&format!("starting {host}"));
+                match self.start(node, Role::Node, host, values) {
+                    Ok(running) => starting.push(running),
+                    Err(failure) => {
+                        cast.ready.extend(starting);
+                        return Ok(Err(failure));
+                    }
+                }
+                if (self.interrupted)() {
+                    return Err(TransferError::Interrupted);
+                }
+            }
+            self.progress.step("waiting for the nodes");
+            if let Err(failure) = self.ready(cast, starting)? {
+                return Ok(Err(failure));
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// Where the subject's relay runs, if it has one and the scenario a place for it. A subject that has no other command

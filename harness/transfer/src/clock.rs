@@ -4,6 +4,8 @@
 
 use std::time::{Duration, Instant};
 
+use nix::time::{ClockId, clock_gettime};
+
 /// A stopwatch started with the process.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
@@ -27,6 +29,12 @@ impl Clock {
     pub fn seconds(&self) -> f64 {
         seconds(self.elapsed())
     }
+}
+
+/// What files changed at this moment, or later, will at least have as their time of change, since 1970: the kernel's clock
+/// for it goes in steps of some milliseconds. `None` if it cannot be read.
+pub fn file_time() -> Option<Duration> {
+    clock_gettime(ClockId::CLOCK_REALTIME_COARSE).ok().map(Duration::from)
 }
 
 /// A duration as seconds to the microsecond. More digits would only lengthen the event lines.

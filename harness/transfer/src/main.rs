@@ -322,7 +322,7 @@ fn run(command: Command, events: &mut Events) -> Result<(), CommandError> {
             let socket = quic::bind(args.serve.listen)?;
             let (payload, import) = import(&args.payload, args.symlinks, events)?;
             let (kind, size, hash) = (payload.kind(), payload.outboard().size(), payload.outboard().hash());
-            let service = Service::Blob { payload, check: !args.unchecked };
+            let service = Service::Blob { payload: Box::new(payload), check: !args.unchecked };
             let ticket = |key, port| Ticket { kind, size, hash, key, port };
             let place = args.traverse.place();
             runtime.block_on(serve(&args.serve, (socket, place), service, ticket, Some(import), events))
@@ -399,7 +399,7 @@ fn backup_send(runtime: &Runtime, args: BackupSendArgs, events: &mut Events) -> 
                 () = stop => {}
             }
         };
-        let service = Service::Blob { payload, check: true };
+        let service = Service::Blob { payload: Box::new(payload), check: true };
         provide::serve(endpoint, service, Some(Arc::clone(&gate)), None, events.clock(), over).await;
         match end {
             Some(End::Served) => Ok(events.done(size, None, None)?),

@@ -1,13 +1,15 @@
 //! Import: from a path on disk to a blob that can be served.
 //!
 //! The files stay where they are. Import walks them, reads them once to compute the hash tree, and later reads them
-//! again, group by group, while serving. What was changed on disk meanwhile is found by the [encoder](crate::verified).
+//! again, group by group, while serving. What was changed on disk meanwhile is found by the [encoder](crate::verified),
+//! which looks only at files that the file system does not vouch for.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use crate::clock;
 use crate::layout::Layout;
 use crate::manifest::{Entry, EntryKind, MODE_BITS, Manifest, ManifestError};
 use crate::nodes;
@@ -31,7 +33,28 @@ pub struct Payload {
     root: PathBuf,
     manifest: Vec<u8>,
     layout: Layout,
+    /// Of each file in the layout, as it was before it was hashed.
+    stamps: Vec<Option<Stamp>>,
     outboard: Outboard,
+}
+
+/// Tells one state of a file from every later one: its number, and when it last changed. Neither can be set by a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    seconds: i64,
+    nanos: i64,
+}
+
+impl Stamp {
+    /// Of an open file. `None` if it was changed so lately that a change now could get the same time, or if it cannot be told.
+    fn of(file: &File) -> Option<Stamp> {
+        let now = clock::file_time()?;
+        let meta = file.metadata().ok()?;
+        let stamp = Stamp { inode: meta.ino(), seconds: meta.ctime(), nanos: meta.ctime_nsec() };
+        let (seconds, nanos) = (i64::try_from(now.as_secs()).ok()?, i64::from(now.subsec_nanos()));
+        ((stamp.seconds, stamp.nanos) < (seconds, nanos)).then_some(stamp)
+    }
 }
 
 /// Why a payload cannot be imported.
@@ -120,14 +143,14 @@ impl Payload {
             return Err(ImportError::Special { path: path.into() });
         };
         progress(0, size);
-        let reader = Reader::new(path, &manifest, &layout);
-        let mut reader = Watched { reader, size, progress };
+        let mut watched = Watched { reader: Reader::new(path, &manifest, &layout, &[]), size, progress };
         let nodes = nodes::room(size).map_err(ImportError::Nodes)?;
-        let outboard = Outboard::of(&mut reader, size, nodes).map_err(|error| match error {
+        let outboard = Outboard::of(&mut watched, size, nodes).map_err(|error| match error {
             OutboardError::Read(source) => ImportError::Read(source),
             OutboardError::Keep(source) => ImportError::Nodes(source),
         })?;
-        Ok(Payload { kind, root: path.into(), manifest, layout, outboard })
+        let stamps = watched.reader.seen;
+        Ok(Payload { kind, root: path.into(), manifest, layout, stamps, outboard })
     }
 
     /// File or tree.
@@ -147,7 +170,7 @@ impl Payload {
 
     /// A reader with a file handle of its own.
     pub fn reader(&self) -> Reader<'_> {
-        Reader::new(&self.root, &self.manifest, &self.layout)
+        Reader::new(&self.root, &self.manifest, &self.layout, &self.stamps)
     }
 }
 
@@ -202,12 +225,18 @@ pub struct Reader<'a> {
     root: &'a Path,
     manifest: &'a [u8],
     layout: &'a Layout,
+    /// None while they are being taken.
+    stamps: &'a [Option<Stamp>],
     open: Option<(usize, File)>,
+    /// Of the files opened so far, while there are no `stamps`.
+    seen: Vec<Option<Stamp>>,
+    /// Whether files that were read from since this was asked last, and closed, were what they had been.
+    unchanged: bool,
 }
 
 impl<'a> Reader<'a> {
-    fn new(root: &'a Path, manifest: &'a [u8], layout: &'a Layout) -> Self {
-        Reader { root, manifest, layout, open: None }
+    fn new(root: &'a Path, manifest: &'a [u8], layout: &'a Layout, stamps: &'a [Option<Stamp>]) -> Self {
+        Reader { root, manifest, layout, stamps, open: None, seen: Vec::new(), unchanged: true }
     }
 
     fn read_file(&mut self, index: usize, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
@@ -216,12 +245,26 @@ impl<'a> Reader<'a> {
         if !matches!(self.open, Some((open, _)) if open == index) {
             // Only a tree has a manifest; without one the root is the file itself.
             let path = if self.manifest.is_empty() { self.root.into() } else { self.root.join(path) };
-            self.open = Some((index, File::open(path).map_err(error)?));
+            let file = File::open(path).map_err(error)?;
+            if self.stamps.is_empty() {
+                // Before it is read. Import reads all files, in order.
+                self.seen.push(Stamp::of(&file));
+            } else {
+                self.unchanged &= self.is_open_unchanged();
+            }
+            self.open = Some((index, file));
         }
         match &self.open {
             Some((_, file)) => file.read_exact_at(buffer, offset).map_err(error),
             None => Ok(()),
         }
+    }
+
+    /// Whether all that was read from the open file, until now, is what it was.
+    fn is_open_unchanged(&self) -> bool {
+        let Some((index, file)) = &self.open else { return true };
+        let stamp = self.stamps.get(*index).copied().flatten();
+        stamp.is_some() && Stamp::of(file) == stamp
     }
 }
 
@@ -249,11 +292,55 @@ impl Source for Reader<'_> {
         let (layout, manifest) = (self.layout, self.manifest);
         layout.read(offset, buffer, manifest, |index, offset, part| self.read_file(index, offset, part))
     }
+
+    fn is_unchanged(&mut self) -> bool {
+        let open = self.is_open_unchanged();
+        std::mem::replace(&mut self.unchanged, true) && open
+    }
 }
 
 /// A blob that is shorter than its layout.
 impl From<io::Error> for ReadError {
     fn from(source: io::Error) -> ReadError {
         ReadError { path: "beyond the last file".into(), offset: 0, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(reader: &mut Reader<'_>, range: std::ops::Range<u64>) {
+        let mut buffer = vec![0; (range.end - range.start) as usize];
+        reader.read_exact_at(range.start, &mut buffer).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_unchanged_until_somebody_touches_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name| directory.path().join(name);
+        for name in ["a", "b", "c"] {
+            fs::write(path(name), [7; 1000]).unwrap();
+        }
+        // A few milliseconds at most: until the kernel's clock for files has gone on.
+        while Stamp::of(&File::open(path("c")).unwrap()).is_none() {}
+        let payload = Payload::import(directory.path(), Symlinks::Keep, |_, _| {}).unwrap();
+        let start = payload.layout().manifest_bytes();
+        let mut reader = payload.reader();
+        read(&mut reader, 0..start + 3000);
+        assert!(reader.is_unchanged());
+        read(&mut reader, start + 2000..start + 3000);
+        fs::write(path("b"), [7; 1000]).unwrap();
+        assert!(reader.is_unchanged(), "nothing of b was read since");
+        read(&mut reader, start..start + 3000);
+        assert!(!reader.is_unchanged(), "b lies between files that are as they were");
+        read(&mut reader, start..start + 1000);
+        assert!(reader.is_unchanged());
+        fs::rename(path("b"), path("a")).unwrap();
+        read(&mut payload.reader(), start..start + 1000);
+        assert!(!reader.is_unchanged(), "a file that is open and has lost its name has another time of change");
+        let mut reader = payload.reader();
+        read(&mut reader, start..start + 1000);
+        assert!(!reader.is_unchanged(), "another file has taken its name");
     }
 }

@@ -39,7 +39,7 @@ pub enum Service {
     /// A payload.
     Blob {
         /// The payload.
-        payload: Payload,
+        payload: Box<Payload>,
         /// Whether each group is checked before it is sent. Off only to test fetchers.
         check: bool,
     },

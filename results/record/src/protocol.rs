@@ -99,6 +99,19 @@ pub enum Event {
         /// The peer's address as text.
         remote: String,
     },
+    /// A fetcher looked up who has one of the keys it was told.
+    Lookup {
+        /// Seconds since process start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        t: Option<f64>,
+        /// Whether anybody was found.
+        found: bool,
+        /// From asking to the first answer that names somebody, or to giving up.
+        seconds: f64,
+        /// Protocol messages sent and got until the lookup had ended; absent: not counted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        messages: Option<u64>,
+    },
     /// The transfer is complete: everything verified and written.
     Done {
         /// Seconds since process start.
@@ -145,10 +158,12 @@ pub enum ProtocolError {
         source: serde_json::Error,
     },
     /// A time or size that cannot be.
-    #[error("`t` must be a number of seconds of at least 0, got {t}")]
+    #[error("`{key}` must be a number of seconds of at least 0, got {value}")]
     BadTime {
+        /// What it is called.
+        key: &'static str,
         /// The offending value.
-        t: f64,
+        value: f64,
     },
 }
 
@@ -160,9 +175,11 @@ impl Event {
         }
         let event: Event = serde_json::from_str(line)
             .map_err(|source| ProtocolError::Malformed { excerpt: line.chars().take(120).collect(), source })?;
-        match event.t() {
-            Some(t) if !(t.is_finite() && t >= 0.0) => Err(ProtocolError::BadTime { t }),
-            _ => Ok(event),
+        let took = if let Event::Lookup { seconds, .. } = &event { Some(*seconds) } else { None };
+        let mut times = [("t", event.t()), ("seconds", took)].into_iter().filter_map(|(key, time)| Some((key, time?)));
+        match times.find(|(_, time)| !(time.is_finite() && *time >= 0.0)) {
+            Some((key, value)) => Err(ProtocolError::BadTime { key, value }),
+            None => Ok(event),
         }
     }
 
@@ -178,6 +195,7 @@ impl Event {
             | Event::Resumed { t, .. }
             | Event::Dropped { t, .. }
             | Event::Path { t, .. }
+            | Event::Lookup { t, .. }
             | Event::Done { t, .. }
             | Event::Error { t, .. } => *t,
         }
@@ -207,6 +225,8 @@ mod tests {
             Event::Path { t: None, kind: "direct".into(), remote: "198.18.0.1:4433".into() },
             Event::Done { t: Some(2.0), bytes: 9, direct_bytes: None, relayed_bytes: None, messages: None },
             Event::Done { t: Some(2.0), bytes: 9, direct_bytes: Some(7), relayed_bytes: Some(2), messages: Some(4) },
+            Event::Lookup { t: None, found: true, seconds: 0.25, messages: Some(17) },
+            Event::Lookup { t: Some(1.0), found: false, seconds: 2.0, messages: None },
             Event::Error { t: None, message: "broken \"quote\"\n".into() },
         ];
         for event in rows {
@@ -222,6 +242,11 @@ mod tests {
             (r#"{"event":"launch"}"#, "not a subject-protocol event"),
             (r#"{"event":"connected","when":1}"#, "not a subject-protocol event"),
             (r#"{"event":"connected","t":-1}"#, "`t` must be a number of seconds of at least 0, got -1"),
+            (
+                r#"{"event":"lookup","found":true,"seconds":-0.5}"#,
+                "`seconds` must be a number of seconds of at least 0",
+            ),
+            (r#"{"event":"lookup","seconds":0.5}"#, "not a subject-protocol event"),
             (long.as_str(), "the subject protocol allows 65536"),
         ];
         for (line, expect) in rows {

@@ -202,6 +202,8 @@ pub enum Role {
     Fetcher,
     /// Helps the others to find each other, and carries for them what has no other way.
     Relay,
+    /// Is part of the network in which things are looked up.
+    Node,
 }
 
 impl Role {
@@ -211,6 +213,7 @@ impl Role {
             Role::Provider => "provider",
             Role::Fetcher => "fetcher",
             Role::Relay => "relay",
+            Role::Node => "node",
         }
     }
 }

@@ -38,6 +38,30 @@ pub fn normal_cdf(deviations: f64) -> f64 {
     if deviations < 0.0 { beyond } else { 1.0 - beyond }
 }
 
+/// The value below which `share` of a standard normal variable's values lie: the inverse of [`normal_cdf`], by Halley's
+/// method from Winitzki's approximation of the inverse error function (2008). Infinite at 0 and 1; not a number outside.
+pub fn normal_quantile(share: f64) -> f64 {
+    const A: f64 = 0.147;
+    if !(0.0..=1.0).contains(&share) {
+        return f64::NAN;
+    }
+    if share == 0.0 || share == 1.0 {
+        return if share == 0.0 { f64::NEG_INFINITY } else { f64::INFINITY };
+    }
+    let y = 2.0 * share - 1.0;
+    let log = (4.0 * share * (1.0 - share)).ln();
+    let half = 2.0 / (std::f64::consts::PI * A) + log / 2.0;
+    let mut x = std::f64::consts::SQRT_2 * y.signum() * ((half * half - log / A).sqrt() - half).sqrt();
+    for _ in 0..4 {
+        // On the side of the smaller tail, where the difference keeps its digits.
+        let off = if x > 0.0 { (1.0 - share) - normal_cdf(-x) } else { normal_cdf(x) - share };
+        let density = (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+        let step = off / density;
+        x -= step / (1.0 + step * x / 2.0);
+    }
+    x
+}
+
 /// Σ 2 (−1)^(k−1) exp(−2 k² λ²), the tail of Kolmogorov's distribution. The series is useless near 0, where the tail is 1.
 fn kolmogorov_tail(lambda: f64) -> f64 {
     if lambda < 0.2 {

@@ -9,16 +9,26 @@
 //! **Invariant:** this crate is pure. It has no clock, file system, process, network or random source. Verdicts are
 //! computed here and nowhere else.
 
+mod divisive;
 mod fit;
 mod interval;
 mod judge;
+mod multiple;
 mod quantile;
+mod rank;
 mod score;
 mod success;
+mod trend;
+mod yardstick;
 
-pub use fit::{chi_square, kolmogorov_smirnov, normal_cdf};
+pub use divisive::{ChangePoint, Detection, change_points};
+pub use fit::{chi_square, kolmogorov_smirnov, normal_cdf, normal_quantile};
 pub use interval::{Interval, Z_999, wilson};
 pub use judge::{Deviation, judge, judge_cross, loss_interval};
+pub use multiple::{false_discovery, mcnemar};
 pub use quantile::{median, quantile};
+pub use rank::{EXACT, Shift, mann_whitney, shift, shift_between, signed_rank};
 pub use score::{Cell, Score, score};
 pub use success::Success;
+pub use trend::theil_sen;
+pub use yardstick::{Made, Yardstick, yardsticks};

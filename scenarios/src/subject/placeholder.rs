@@ -8,6 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 const ALWAYS: [&str; 8] =
     ["payload.dir", "payload.path", "payload.name", "payload.list", "payload.bytes", "out", "home", "self.address"];
 
+/// The first node's address.
+const BOOTSTRAP: &str = "bootstrap.address";
+
 /// What stands for the words in braces, by their name. Several values are those of several providers.
 #[derive(Debug, Clone, Default)]
 pub struct Values(BTreeMap<String, Vec<String>>);
@@ -61,7 +64,7 @@ fn replace(text: &str, name: &str, value: &str) -> String {
 
 /// Whether a placeholder is a value of another program, which there may be without it.
 fn is_value(name: &str) -> bool {
-    name.starts_with("provider.") || name.starts_with("relay.") || name.starts_with("daemon.")
+    name.starts_with("provider.") || name.starts_with("relay.") || name.starts_with("daemon.") || name == BOOTSTRAP
 }
 
 /// The words in braces that look like placeholders: `out`, `home`, or lower-case letters and underscores around a dot.
@@ -101,6 +104,9 @@ pub(super) fn check(file: &str, subject: &Subject) -> Result<(), FileError> {
         let mut known: BTreeSet<&str> = ALWAYS.into();
         if key != "relay" {
             known.extend(relay.iter().map(String::as_str));
+        }
+        if key != "relay" && subject.node.is_some() {
+            known.insert(BOOTSTRAP);
         }
         if key.starts_with("fetcher") {
             known.extend(provider.iter().map(String::as_str));

@@ -3,6 +3,7 @@
 use super::FanIn;
 use super::capture::{self, Capture, CaptureFile, What};
 use crate::error::FileError;
+use crate::payload::Sort;
 use crate::quantity::Nanos;
 use longhaul_record::Role;
 use regex::Regex;
@@ -14,10 +15,13 @@ use std::time::Duration;
 /// How to run one program of a subject.
 #[derive(Debug, Clone)]
 pub struct Program {
-    /// Command line for a payload of one file. Words in braces, such as `{payload.path}`, are filled in.
-    pub command: Vec<String>,
+    /// Command line for a payload of one file; absent: the subject cannot send any. Words in braces, such as
+    /// `{payload.path}`, are filled in.
+    pub command: Option<Vec<String>>,
     /// Command line for a payload of many files; absent: the subject cannot send those.
     pub command_tree: Option<Vec<String>>,
+    /// Command line for announcing keys, or looking them up; absent: the subject can do neither.
+    pub command_lookups: Option<Vec<String>>,
     /// The command lines where the subject's relay runs, if others.
     pub relayed: Option<Commands>,
     /// Run to its end before the program is started, on the same host.
@@ -98,8 +102,10 @@ impl Default for Stop {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProgramFile {
-    command: Vec<String>,
+    command: Option<Vec<String>>,
     command_tree: Option<Vec<String>>,
+    /// For a provider, a fetcher and its daemon: where keys are announced and looked up.
+    command_lookups: Option<Vec<String>>,
     /// Other command lines, for scenarios in which the subject's relay runs.
     relayed: Option<Commands>,
     prepare: Option<Vec<String>>,
@@ -132,14 +138,16 @@ struct StopFile {
 }
 
 impl Program {
-    /// The command line for a payload of one file (`tree` false) or many, or `None` if the subject cannot send many.
-    /// `relayed`: the subject's relay runs.
-    pub fn command_for(&self, tree: bool, relayed: bool) -> Option<&[String]> {
-        match (&self.relayed, relayed) {
-            (Some(lines), true) if tree => lines.command_tree.as_deref(),
-            (Some(lines), true) => Some(&lines.command),
-            _ if tree => self.command_tree.as_deref(),
-            _ => Some(&self.command),
+    /// The command line for a payload of that sort, or `None` if the subject cannot do it. `relayed`: the subject's relay
+    /// runs, which makes no difference to lookups.
+    pub fn command_for(&self, sort: Sort, relayed: bool) -> Option<&[String]> {
+        let relayed = self.relayed.as_ref().filter(|_| relayed);
+        match (sort, relayed) {
+            (Sort::Lookups, _) => self.command_lookups.as_deref(),
+            (Sort::File, Some(lines)) => Some(&lines.command),
+            (Sort::Tree, Some(lines)) => lines.command_tree.as_deref(),
+            (Sort::File, None) => self.command.as_deref(),
+            (Sort::Tree, None) => self.command_tree.as_deref(),
         }
     }
 
@@ -150,13 +158,18 @@ impl Program {
 
     /// Every command line it has, with its key.
     pub fn commands(&self) -> impl Iterator<Item = (&'static str, &Vec<String>)> {
-        let tree = self.command_tree.as_ref().map(|command| ("command_tree", command));
+        let own = [
+            ("command", &self.command),
+            ("command_tree", &self.command_tree),
+            ("command_lookups", &self.command_lookups),
+        ];
+        let own = own.into_iter().filter_map(|(key, command)| Some((key, command.as_ref()?)));
         let prepare = self.prepare.as_ref().map(|command| ("prepare", command));
         let relayed = self.relayed.iter().flat_map(|lines| {
             let tree = lines.command_tree.as_ref().map(|command| ("relayed.command_tree", command));
             [("relayed.command", &lines.command)].into_iter().chain(tree)
         });
-        [("command", &self.command)].into_iter().chain(tree).chain(relayed).chain(prepare)
+        own.chain(relayed).chain(prepare)
     }
 }
 
@@ -166,8 +179,9 @@ impl ProgramFile {
         let fail = |at: &str, message: &str| Err(FileError::new(file, format!("{key}.{at}"), message));
         let relayed = self.relayed.as_ref();
         let lines = [
-            ("command", Some(&self.command)),
+            ("command", self.command.as_ref()),
             ("command_tree", self.command_tree.as_ref()),
+            ("command_lookups", self.command_lookups.as_ref()),
             ("relayed.command", relayed.map(|lines| &lines.command)),
             ("relayed.command_tree", relayed.and_then(|lines| lines.command_tree.as_ref())),
         ];
@@ -175,6 +189,18 @@ impl ProgramFile {
             if line.is_some_and(Vec::is_empty) {
                 return fail(at, "names no program");
             }
+        }
+        let takes_part = key.starts_with("fetcher") || key == "provider";
+        match (&self.command, &self.command_lookups) {
+            (_, Some(_)) if !takes_part => return fail("command_lookups", "only a provider and a fetcher have this"),
+            (None, None) if takes_part => {
+                return fail("command", "missing; write it, or `command_lookups` for a program that looks things up");
+            }
+            (None, _) if !takes_part => return fail("command", "missing"),
+            (None, _) if self.command_tree.is_some() => {
+                return fail("command", "missing; what can send many files can send one");
+            }
+            _ => {}
         }
         if self.daemon.is_some() || self.providers.is_some() {
             let at = if self.daemon.is_some() { "daemon" } else { "providers" };
@@ -202,6 +228,7 @@ impl ProgramFile {
         Ok(Program {
             command: self.command,
             command_tree: self.command_tree,
+            command_lookups: self.command_lookups,
             relayed: self.relayed,
             prepare: self.prepare,
             ready,

@@ -30,7 +30,17 @@ fn moment_words(network: &mut Topology, events: &[Event]) -> String {
             None => happens.push((who, what)),
         }
     }
-    let happens: Vec<String> = happens.into_iter().map(|(who, what)| format!("{who} {what}")).collect();
+    /// More of which nobody wants to read.
+    const MANY: usize = 5;
+    let happens: Vec<String> = super::together(happens.into_iter())
+        .into_iter()
+        .flat_map(|(what, who)| match who.as_slice() {
+            [first, .., last] if who.len() >= MANY => {
+                vec![format!("each of {} ({first} to {last}) {what}", who.len())]
+            }
+            few => few.iter().map(|who| format!("{who} {what}")).collect(),
+        })
+        .collect();
     happens.join("; ")
 }
 

@@ -291,6 +291,68 @@ pub(crate) fn a_relay_is_somewhere() {
     assert!(record.outcome == Outcome::Untrusted || reason.contains("needs {relay.address}"), "{reason}");
 }
 
+/// Nodes run before all others and know the first; every lookup is told of and counts, found or not; and who cannot look
+/// anything up says so.
+pub(crate) fn keys_are_looked_up_among_nodes() {
+    let ground = Ground::new();
+    let text = scenario("dht").replace("\"1s\"", "\"30s\"").replace("kind = \"random\"\nsize = \"64KiB\"", KEYS);
+    let file =
+        ground.file("dht.toml", &text.replace("[roles]", "[[host]]\nname = \"n\"\ncount = 3\n[roles]\nnode = \"n\""));
+    let subject = |name: &str, fetcher: &str| {
+        let text = FINDER.replace("NAME", name).replace("FETCHER", fetcher);
+        ground.file(&format!("{name}.toml"), &text);
+        let ended = ground.longhaul(&["run", file, "--subject", &format!("{name}.toml"), "--json", "--db", DB]);
+        ended.records().pop().unwrap_or_else(|| panic!("{ended:?}"))
+    };
+    let found = subject("finds", &format!("{LOOKS}; {DONE}"));
+    if found.outcome != Outcome::Untrusted {
+        assert_eq!((found.outcome, found.reason.as_deref()), (Outcome::Ok, None));
+        let hosts: Vec<&str> = found.processes.iter().map(|process| process.host.as_str()).collect();
+        assert_eq!(hosts, ["n-1", "n-2", "n-3", "alice", "bob"]);
+        let value = |metric| found.value(metric, None);
+        assert_eq!((value("lookup_time"), value("lookup_success")), (Some(0.125), Some(0.75)));
+        assert_eq!((value("lookup_messages"), value("goodput")), (Some(7.0), None));
+        assert!(found.value("cpu_seconds", Some("node")).is_some() && value("lookup_packets").is_some());
+    }
+    let rows = [(DONE, "bob told of 0 lookups, and was to make 4"), ("exit 1", "the fetcher exited with status 1")];
+    for (name, (fetcher, reason)) in ["idle", "fails"].iter().zip(rows) {
+        let record = subject(name, fetcher);
+        assert!(
+            record.outcome == Outcome::Untrusted || record.reason.as_deref() == Some(reason),
+            "{:?}",
+            record.reason
+        );
+    }
+    let good = ground.file("good.toml", &GOOD.text());
+    let record = ground.longhaul(&["run", file, "--subject", good, "--json", "--db", DB]).records().pop().unwrap();
+    let reason = record.reason.unwrap();
+    let unable = "the provider has no `command_lookups`: it cannot look anything up";
+    assert!(record.outcome == Outcome::Untrusted || reason == unable, "{reason}");
+}
+
+const KEYS: &str = "kind = \"lookups\"\ncount = 4";
+/// Looks every key of the list up: finds all but one of four.
+const LOOKS: &str = r#"echo '{"event":"connected"}'; n=0; while read -r key; do n=$((n + 1)); found=true
+[ ${#key} = 64 ] && [ $n -lt 4 ] || found=false
+echo "{\"event\":\"lookup\",\"found\":$found,\"seconds\":0.125,\"messages\":7}"; done <{payload.list}"#;
+const DONE: &str = r#"echo '{"event":"connected"}'; echo '{"event":"done","bytes":0}'"#;
+/// Nodes fail unless the bootstrap's name means the first of them: it is the one whose address is its own.
+const FINDER: &str = r#"schema = 1
+name = "NAME"
+[node]
+command = ["sh", "-c", """case $(hostname) in
+n-1) [ {self.address} = {bootstrap.address} ] ;;
+*) [ {self.address} != {bootstrap.address} ] ;;
+esac && echo up && exec sleep 1000"""]
+ready = { line = "up" }
+[provider]
+command_lookups = ["sh", "-c", "[ {self.address} != {bootstrap.address} ] && [ -s {payload.list} ] && echo up && exec sleep 1000"]
+ready = { line = "up" }
+[fetcher]
+command_lookups = ["sh", "-c", '''FETCHER''']
+events = true
+"#;
+
 /// Where a share of success is expected, that share decides; the table says how sure it is.
 pub(crate) fn an_expected_share_decides() {
     let ground = Ground::new();

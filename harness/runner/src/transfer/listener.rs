@@ -1,7 +1,7 @@
 //! Makes sense of what a program prints: the subject protocol, or what its file says to look for.
 
-use super::Failure;
 use super::running::seconds_between;
+use super::{Failure, Lookup};
 use longhaul_record::Event;
 use longhaul_scenarios::{Amount, Milestone, Program, Ready, What};
 use netsim_lab::{Line, MAX_STDOUT_BYTES, Time};
@@ -23,6 +23,8 @@ pub(super) struct Listener<'a> {
     pub(super) texts: BTreeMap<String, String>,
     /// Verified payload bytes by its own word: seconds since its start, bytes.
     pub(super) progress: Vec<(f64, u64)>,
+    /// What it looked up.
+    pub(super) lookups: Vec<Lookup>,
     ready: bool,
     /// The last error event.
     error: Option<String>,
@@ -37,6 +39,7 @@ impl<'a> Listener<'a> {
             amounts: BTreeMap::new(),
             texts: BTreeMap::new(),
             progress: Vec::new(),
+            lookups: Vec::new(),
             ready: false,
             error: None,
         }
@@ -107,6 +110,9 @@ impl<'a> Listener<'a> {
                 ];
                 self.amounts.extend(told.into_iter().filter_map(|(amount, number)| Some((amount, number? as f64))));
                 self.progress.push((t, bytes));
+            }
+            Event::Lookup { found, seconds, messages, .. } => {
+                self.lookups.push(Lookup { seconds: found.then_some(seconds), messages });
             }
             Event::Error { message, .. } => self.error = Some(message),
             Event::Imported { seconds, .. } => {

@@ -5,7 +5,7 @@ use super::counted;
 use super::listener::{Listener, flooded};
 use super::{Failure, STREAM_END, Setting, TICK, TransferError};
 use longhaul_record::{ExitState, Outcome, ProcessReport, Role};
-use longhaul_scenarios::{Program, Ready, Stop, StopSignal, Values};
+use longhaul_scenarios::{Program, Ready, Sort, Stop, StopSignal, Values};
 use netsim_lab::{Confinement, Ended, Host, How, NoLine, Process, Signal, Spec, Time};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -59,10 +59,10 @@ impl Setting<'_> {
         let mut values = values.clone();
         values.set("home", places.home.to_string_lossy());
         values.set("self.address", address_of(host));
-        // A relay does not know what it carries.
-        let tree = self.payload.is_tree() && role != Role::Relay;
-        let Some(command) = program.command_for(tree, self.relay_host().is_some()) else {
-            return Err(Failure::subject(format!("{whose} has no `command_tree`: it cannot send many files")));
+        // A relay or a node does not know what it is there for.
+        let sort = if matches!(role, Role::Relay | Role::Node) { Sort::File } else { self.payload.sort() };
+        let Some(command) = program.command_for(sort, self.relay_host().is_some()) else {
+            return Err(Failure::subject(format!("{whose} has no `{}`: {}", sort.key(), sort.inability())));
         };
         if let Some(lacking) = program.prepare.iter().flatten().chain(command).find_map(|word| values.lacking(word)) {
             return Err(Failure::setup(format!("{whose} needs {{{lacking}}}, which this scenario does not have")));
@@ -103,6 +103,7 @@ impl Setting<'_> {
             Role::Provider => self.scenario.roles.providers.len(),
             Role::Fetcher => self.scenario.roles.fetchers.len(),
             Role::Relay => 1,
+            Role::Node => self.scenario.roles.nodes.len(),
         }
     }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use bao_tree::iter::{BaoChunk, ResponseIter};
 use blake3::Hash;
 
-use super::{Outboard, Source, chunks, hash_group, split_pair};
+use super::{GROUP_BYTES, Outboard, Source, chunks, hash_group, split_pair};
 
 /// Why a blob cannot be encoded.
 #[derive(Debug, thiserror::Error)]
@@ -43,8 +43,18 @@ pub struct Encoder<'a> {
     check: bool,
 }
 
+/// A group that has been read but not checked.
+struct Unchecked {
+    offset: u64,
+    /// Where it lies in the piece.
+    place: Range<usize>,
+    is_root: bool,
+    expected: Option<Hash>,
+}
+
 impl<'a> Encoder<'a> {
-    /// An encoder of whole groups that checks what it reads against the outboard.
+    /// An encoder of whole groups. What it reads is checked against the outboard, unless the source knows that it is
+    /// what it was: a fetcher verifies it in any case, so a mistake here costs a worse message and nothing more.
     pub fn new(outboard: &'a Outboard, range: &Range<u64>) -> Self {
         let mut items = ResponseIter::new(outboard.tree(), chunks(range, outboard.size()));
         let next = items.next();
@@ -65,6 +75,7 @@ impl<'a> Encoder<'a> {
     /// for many times [`MAX_ITEM_BYTES`](super::MAX_ITEM_BYTES).
     pub fn fill<S: Source>(&mut self, source: &mut S, out: &mut [u8]) -> Result<usize, EncodeError<S::Error>> {
         let mut filled = 0;
+        let mut unchecked = Vec::with_capacity(out.len() / GROUP_BYTES + 1);
         while let Some(item) = self.next.take_if(|item| item.size() <= out.len() - filled) {
             let bytes = &mut out[filled..filled + item.size()];
             match item {
@@ -79,14 +90,20 @@ impl<'a> Encoder<'a> {
                 BaoChunk::Leaf { start_chunk, size, is_root, .. } => {
                     let offset = start_chunk.to_bytes();
                     source.read_exact_at(offset, bytes).map_err(|source| EncodeError::Read { offset, source })?;
-                    let expected = self.expected.pop();
-                    if self.check && Some(hash_group(offset, bytes, is_root)) != expected {
-                        return Err(EncodeError::Changed { offset, bytes: size });
-                    }
+                    let place = filled..filled + size;
+                    unchecked.push(Unchecked { offset, place, is_root, expected: self.expected.pop() });
                 }
             }
             filled += item.size();
             self.next = self.items.next();
+        }
+        if self.check && !source.is_unchanged() {
+            for Unchecked { offset, place, is_root, expected } in unchecked {
+                let bytes = place.len();
+                if Some(hash_group(offset, &out[place], is_root)) != expected {
+                    return Err(EncodeError::Changed { offset, bytes });
+                }
+            }
         }
         Ok(filled)
     }

@@ -91,6 +91,12 @@ pub trait Source {
 
     /// Fills `buffer` with the bytes at `offset`.
     fn read_exact_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<(), Self::Error>;
+
+    /// Whether all that was read since this was asked last is known, without looking at it, to be what it was when its
+    /// hash tree was computed.
+    fn is_unchanged(&mut self) -> bool {
+        false
+    }
 }
 
 fn split_pair(pair: &Pair) -> (Hash, Hash) {

@@ -119,6 +119,29 @@ fn a_change_on_the_source_is_found_before_it_is_sent() {
 }
 
 #[test]
+fn what_a_source_vouches_for_is_not_looked_at() {
+    struct Vouched<'a>(Memory<'a>);
+    impl Source for Vouched<'_> {
+        type Error = Infallible;
+
+        fn read_exact_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<(), Infallible> {
+            self.0.read_exact_at(offset, buffer)
+        }
+
+        fn is_unchanged(&mut self) -> bool {
+            true
+        }
+    }
+    let mut blob = blob(100_000);
+    let outboard = outboard(&blob);
+    blob[70_000] ^= 1;
+    let mut out = vec![0; 1 << 20];
+    let filled = Encoder::new(&outboard, &(0..u64::MAX)).fill(&mut Vouched(Memory(&blob)), &mut out).unwrap();
+    let (_, end) = decode(outboard.hash(), 100_000, &out[..filled]);
+    assert_eq!(end, Err(Some(VerifyError::Group { offset: 65_536, bytes: GROUP_BYTES })));
+}
+
+#[test]
 fn a_wrong_size_or_hash_is_found_at_once() {
     let blob = blob(100_000);
     let (hash, encoding) = encode(&blob, 1 << 20);

@@ -14,9 +14,15 @@ use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How often, in milliseconds. In that time a program can take some hundred MiB, or start some thousand processes.
-const EVERY_MS: u8 = 100;
+const EVERY_MS: u16 = 100;
+/// So many are watched that often; where there are more, each is looked at more rarely. All watching in real time together
+/// shall not keep the processors from the network.
+const AT_ONCE: usize = 20;
+/// How many are watched.
+static WATCHED: AtomicUsize = AtomicUsize::new(0);
 /// After so many times `init` is killed, if it has not ended all by then.
 const PATIENCE: u32 = 50;
 /// A file system with less room than this is full.
@@ -55,9 +61,11 @@ impl Watch {
     pub(crate) fn until_end(&self, signal: impl Fn(Signal)) -> End {
         let mut exceeded = None;
         let mut patience = PATIENCE;
+        WATCHED.fetch_add(1, Ordering::Relaxed);
         loop {
             let mut ready = [PollFd::new(self.control.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut ready, PollTimeout::from(EVERY_MS)) {
+            let every_ms = if exceeded.is_none() { every_ms(WATCHED.load(Ordering::Relaxed)) } else { EVERY_MS };
+            match poll(&mut ready, PollTimeout::from(every_ms)) {
                 Ok(0) if exceeded.is_none() => {
                     exceeded = self.exceeded();
                     if exceeded.is_some() {
@@ -70,6 +78,7 @@ impl Watch {
                 Ok(_) => break,
             }
         }
+        WATCHED.fetch_sub(1, Ordering::Relaxed);
         let report = self.report();
         let failed = report.is_none_or(|report| report.how != 0);
         // What fills the space in no time complains and exits.
@@ -136,6 +145,11 @@ impl Watch {
     }
 }
 
+/// How often one of so many is looked at.
+fn every_ms(watched: usize) -> u16 {
+    u16::try_from(watched.div_ceil(AT_ONCE)).unwrap_or(u16::MAX).max(1).saturating_mul(EVERY_MS)
+}
+
 /// From `statm` and `stat`, see proc(5).
 fn parse(statm: &str, stat: &str) -> Option<Use> {
     let mut pages = statm.split(' ').skip(1).map(|number| number.parse::<u64>().ok());
@@ -189,5 +203,10 @@ mod tests {
         assert_eq!(ticks(stat), Some([11, 12, 13, 14]));
         assert_eq!(parse("", stat), None);
         assert_eq!(ticks("7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn many_are_looked_at_more_rarely() {
+        assert_eq!([0, 1, 20, 21, 500, usize::MAX].map(every_ms), [100, 100, 100, 200, 2500, u16::MAX]);
     }
 }
