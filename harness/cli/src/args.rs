@@ -93,6 +93,10 @@ pub(crate) struct MeasureArgs {
     /// How often to run each scenario, instead of what its file says
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) repeat: Option<u32>,
+    /// Leave out what the database has already, of this commit on this machine with these seeds: for a suite that was
+    /// interrupted. What was untrusted or could not be set up is measured again
+    #[arg(long, conflicts_with = "instructions")]
+    pub(crate) resume: bool,
     /// Count the instructions of both sides, under Valgrind's Callgrind, instead of measuring times: slow, but two runs differ
     /// by about a hundredth at most
     #[arg(long)]

@@ -111,6 +111,7 @@ const IN_A_LAB: &[Test] = &[
     ("a_run_of_a_commit_is_recorded_as_its", builds::a_run_of_a_commit_is_recorded_as_its),
     ("other_traffic_is_recorded", cross::other_traffic_is_recorded),
     ("missing_traffic_makes_a_run_untrusted", cross::missing_traffic_makes_a_run_untrusted),
+    ("a_suite_is_resumed", subjects::a_suite_is_resumed),
     ("a_flood_is_ended", subjects::a_flood_is_ended),
     ("a_hog_is_ended_with_its_reason", subjects::a_hog_is_ended_with_its_reason),
     ("a_subject_sees_nothing_of_the_users", subjects::a_subject_sees_nothing_of_the_users),
