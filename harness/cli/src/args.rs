@@ -246,6 +246,26 @@ pub(crate) enum ImportCommand {
         #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
         db: PathBuf,
     },
+    /// Commands that hyperfine timed (`--export-json`, versions 1 and 2)
+    Hyperfine(ImportedArgs),
+    /// A test of iperf3 (`--json`)
+    Iperf3(ImportedArgs),
+    /// Bencher Metric Format, as Bencher's own adapters print it
+    Bencher(ImportedArgs),
+    /// What github-action-benchmark takes: an array of names, units and values
+    GithubActionBenchmark {
+        #[command(flatten)]
+        imported: ImportedArgs,
+        /// The larger the better (`customBiggerIsBetter`), instead of the smaller
+        #[arg(long)]
+        bigger_is_better: bool,
+    },
+    /// What `go test -bench` prints
+    Benchfmt(ImportedArgs),
+    /// Results of the QUIC interop runner
+    QuicInterop(ImportedArgs),
+    /// Numbers of iroh's earlier platform: `{"metrics":[{commitish,bucket,name,tag,value,timestamp}]}`, each with its commit
+    Metro(ImportedArgs),
     /// A network of patchbay, as a scenario on standard output
     Patchbay {
         /// The topology file, or a simulation with its network in it
@@ -254,6 +274,20 @@ pub(crate) enum ImportCommand {
         #[arg(long)]
         name: Option<String>,
     },
+}
+
+/// Files of another tool.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ImportedArgs {
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The commit they belong to, instead of what lies here
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) commit: Option<String>,
+    /// The database
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
+    pub(crate) db: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

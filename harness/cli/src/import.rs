@@ -1,27 +1,54 @@
 //! `longhaul import …`: what other tools have written, as files and results of ours.
 
-use crate::args::ImportCommand;
+use crate::args::{ImportCommand, ImportedArgs};
 use crate::error::CliError;
 use crate::run::{runtime, under_test};
 use crate::{VERSION, catalog, output};
 use longhaul_interop::criterion::{self, Files};
-use longhaul_interop::{Measured, Origin};
-use longhaul_record::{Exit, RunRecord};
+use longhaul_interop::{
+    ImportError, Measured, Origin, bencher, benchfmt, github_action, hyperfine, iperf3, metro, quic_interop,
+};
+use longhaul_record::{CommitDetail, Direction, Exit, RunRecord};
 use longhaul_runner::machine;
 use longhaul_scenarios::from_patchbay;
 use longhaul_sqlite::SqliteStore;
 use longhaul_store::{Inserted, Store};
 use netsim_lab::Engines;
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-/// `longhaul import criterion|patchbay`.
+/// `longhaul import …`.
 pub(crate) fn command(command: &ImportCommand) -> Result<Exit, CliError> {
     match command {
         ImportCommand::Criterion { directory, commit, db } => from_criterion(directory, commit.as_deref(), db),
         ImportCommand::Patchbay { file, name } => patchbay(file, name.as_deref()),
+        ImportCommand::Hyperfine(args) => from_files(args, hyperfine::read),
+        ImportCommand::Iperf3(args) => from_files(args, |file, text| Ok(vec![iperf3::read(file, text)?])),
+        ImportCommand::Bencher(args) => from_files(args, bencher::read),
+        ImportCommand::GithubActionBenchmark { imported, bigger_is_better } => {
+            let better = if *bigger_is_better { Direction::Higher } else { Direction::Lower };
+            from_files(imported, |file, text| github_action::read(file, text, better))
+        }
+        ImportCommand::Benchfmt(args) => from_files(args, benchfmt::read),
+        ImportCommand::QuicInterop(args) => from_files(args, quic_interop::read),
+        ImportCommand::Metro(args) => from_files(args, metro::read),
     }
+}
+
+/// All of the files or nothing: every one is read before anything is recorded.
+fn from_files(
+    args: &ImportedArgs,
+    read: impl Fn(&str, &str) -> Result<Vec<Measured>, ImportError>,
+) -> Result<Exit, CliError> {
+    let mut measured = Vec::new();
+    for file in &args.files {
+        let at_ms = written_ms(file)?;
+        let all = read(&file.display().to_string(), &catalog::read(file)?)?;
+        measured.extend(all.into_iter().map(|one| (one, at_ms)));
+    }
+    record(measured, args.commit.as_deref(), &args.db)
 }
 
 /// Prints the imported file; notes go to standard error.
@@ -43,18 +70,36 @@ fn from_criterion(directory: &Path, commit: Option<&str>, db: &Path) -> Result<E
         return Err(CliError::NothingToImport { directory: directory.to_path_buf() });
     }
     let measured = found.iter().map(|directory| benchmark(directory)).collect::<Result<Vec<_>, _>>()?;
+    record(measured, commit, db)
+}
+
+/// Records what was measured, each with the time its file was written.
+fn record(measured: Vec<(Measured, i64)>, commit: Option<&str>, db: &Path) -> Result<Exit, CliError> {
     let repository = under_test(commit)?.repository;
     let host = machine(VERSION, Engines::default());
+    let project = repository.as_ref().map_or_else(|| "unnamed".into(), |repository| repository.project.clone());
+    let mut others: HashMap<String, (String, CommitDetail)> = HashMap::new();
     let records = measured.into_iter().map(|(measured, at_ms)| {
-        measured.record(Origin {
-            project: repository.as_ref().map_or_else(|| "unnamed".into(), |repository| repository.project.clone()),
-            commit: repository.as_ref().map(|repository| repository.commit.clone()),
-            commit_detail: repository.as_ref().map(|repository| repository.detail.clone()),
-            host: host.clone(),
-            at_ms,
-        })
+        let own = repository.as_ref().map(|repository| (repository.commit.clone(), repository.detail.clone()));
+        let own = match &measured.commit {
+            None => own,
+            Some(named) => Some(others.entry(named.clone()).or_insert_with(|| other(named, measured.at_ms)).clone()),
+        };
+        let (commit, commit_detail) = own.unzip();
+        measured.record(Origin { project: project.clone(), commit, commit_detail, host: host.clone(), at_ms })
     });
     keep(&records.collect::<Vec<_>>(), db)
+}
+
+/// The commit that a tool named. Where the repository here does not know it, its place in time is when it was measured.
+fn other(named: &str, at_ms: Option<i64>) -> (String, CommitDetail) {
+    match under_test(Some(named)).ok().and_then(|known| known.repository) {
+        Some(repository) => (repository.commit, repository.detail),
+        None => {
+            let (authored_ms, summary) = (at_ms.unwrap_or(0), String::new());
+            (named.to_owned(), CommitDetail { parents: Vec::new(), authored_ms, branch: None, summary, dirty: false })
+        }
+    }
 }
 
 /// Records what is not there yet.
@@ -96,11 +141,16 @@ fn results_below(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
 /// One benchmark's result, and when it was written.
 fn benchmark(directory: &Path) -> Result<(Measured, i64), CliError> {
     let [benchmark, estimates] = ["benchmark.json", "estimates.json"].map(|name| directory.join(name));
-    let written = fs::metadata(&estimates).and_then(|meta| meta.modified());
-    let written = written.map_err(|source| CliError::Read { path: estimates.clone(), source })?;
-    let at_ms = written.duration_since(UNIX_EPOCH).map_or(0, |time| i64::try_from(time.as_millis()).unwrap_or(0));
+    let at_ms = written_ms(&estimates)?;
     let (benchmark, estimates) = (catalog::read(&benchmark)?, catalog::read(&estimates)?);
     let directory = directory.display().to_string();
     let files = Files { directory: &directory, benchmark: &benchmark, estimates: &estimates };
     Ok((criterion::read(files)?, at_ms))
+}
+
+/// When a file was written.
+fn written_ms(file: &Path) -> Result<i64, CliError> {
+    let written = fs::metadata(file).and_then(|meta| meta.modified());
+    let written = written.map_err(|source| CliError::Read { path: file.to_path_buf(), source })?;
+    Ok(written.duration_since(UNIX_EPOCH).map_or(0, |time| i64::try_from(time.as_millis()).unwrap_or(0)))
 }

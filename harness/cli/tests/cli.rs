@@ -85,6 +85,7 @@ const ANYWHERE: &[Test] = &[
     ("a_new_scenario_is_a_good_one", questions::a_new_scenario_is_a_good_one),
     ("schemas_are_printed", questions::schemas_are_printed),
     ("benchmarks_are_recorded_once", imports::benchmarks_are_recorded_once),
+    ("other_tools_are_imported", imports::other_tools_are_imported),
     ("changes_in_a_file_are_found", detecting::changes_in_a_file_are_found),
     ("changes_in_the_database_are_found", detecting::changes_in_the_database_are_found),
     ("subjects_are_listed", questions::subjects_are_listed),

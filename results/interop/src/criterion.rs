@@ -2,8 +2,7 @@
 //!
 //! Criterion 0.3 to 0.8. It promises nothing about these files, so each key is checked. Times are in nanoseconds.
 
-use crate::{ImportError, Measured, json};
-use longhaul_record::Sample;
+use crate::{ImportError, Measured, json, sample, wrong};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -48,22 +47,13 @@ struct Estimate {
     point_estimate: f64,
 }
 
-/// The longest name of a benchmark that is taken.
-const MAX_NAME: usize = 200;
-
 /// What one benchmark measured: `iteration_time` is what Criterion prints in the middle, the slope over iterations where it
 /// has one, else the mean.
 pub fn read(files: Files) -> Result<Measured, ImportError> {
     let name = |file: &str| format!("{}/{file}", files.directory);
-    let wrong =
-        |file: &str, place: &str, problem: String| ImportError { file: name(file), place: place.to_owned(), problem };
     let benchmark: Benchmark = json(&name("benchmark.json"), files.benchmark)?;
     let estimates: Estimates = json(&name("estimates.json"), files.estimates)?;
     let id = &benchmark.full_id;
-    if id.is_empty() || id.len() > MAX_NAME || id.chars().any(char::is_control) {
-        let problem = format!("{id:?} is not a name of 1 to {MAX_NAME} bytes on one line");
-        return Err(wrong("benchmark.json", "full_id", problem));
-    }
     let (place, estimate) = match &estimates.slope {
         Some(slope) => ("slope", slope),
         None => ("mean", &estimates.mean),
@@ -71,7 +61,7 @@ pub fn read(files: Files) -> Result<Measured, ImportError> {
     let seconds = estimate.point_estimate / 1e9;
     if !(seconds.is_finite() && seconds > 0.0) {
         let problem = format!("{} is no time", estimate.point_estimate);
-        return Err(wrong("estimates.json", &format!("{place}.point_estimate"), problem));
+        return Err(wrong(&name("estimates.json"), format!("{place}.point_estimate"), problem));
     }
     let bytes = benchmark.throughput.map_or(0, |throughput| match throughput {
         Throughput::Bytes(bytes) | Throughput::BytesDecimal(bytes) | Throughput::ElementsAndBytes { bytes, .. } => {
@@ -80,13 +70,9 @@ pub fn read(files: Files) -> Result<Measured, ImportError> {
         Throughput::Bits(bits) => bits / 8,
         Throughput::Elements(_) => 0,
     });
-    let hash = blake3::hash([files.benchmark, files.estimates].concat().as_bytes());
-    Ok(Measured {
-        tool: "criterion",
-        words: format!("Criterion benchmark {id}: the time of one iteration, without a network."),
-        name: benchmark.full_id,
-        bytes,
-        samples: vec![Sample { metric: "iteration_time".to_owned(), peer: None, value: seconds }],
-        hash,
-    })
+    let text = [files.benchmark, files.estimates].concat();
+    let measured = Measured::new("criterion", id, &text, Ok(vec![sample("iteration_time", seconds)]));
+    let measured = measured.map_err(|problem| wrong(&name("benchmark.json"), "full_id", problem))?;
+    let words = format!("Criterion benchmark {id}: the time of one iteration, without a network.");
+    Ok(Measured { words, bytes, ..measured })
 }

@@ -5,14 +5,26 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+pub mod bencher;
+pub mod benchfmt;
 pub mod criterion;
+pub mod github_action;
+pub mod hyperfine;
+pub mod iperf3;
+pub mod metro;
 pub mod points;
+pub mod quic_interop;
 
 use longhaul_record::{
     Calibration, CommitDetail, Fidelity, HostDetail, Outcome, RunRecord, SCHEMA, Sample, SubjectDetail, Tolerance,
     Trigger,
 };
 use serde::de::DeserializeOwned;
+
+/// Refuses a text, naming the place.
+fn wrong(file: &str, place: impl Into<String>, problem: impl Into<String>) -> ImportError {
+    ImportError { file: file.to_owned(), place: place.into(), problem: problem.into() }
+}
 
 /// A text that another tool did not write, or wrote in a way this version does not know.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -26,19 +38,25 @@ pub struct ImportError {
     pub problem: String,
 }
 
-/// Something that was measured.
+/// Something that was measured, or tried.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measured {
     /// The tool that measured, for example `criterion`.
     pub tool: &'static str,
-    /// What was measured, as the tool calls it.
+    /// What it measured, as the tool calls it.
     pub name: String,
     /// The same for people: one sentence.
     pub words: String,
+    /// The program that was measured, where the tool tells programs apart; else the tool.
+    pub subject: String,
     /// Bytes worked on, where the tool was told.
     pub bytes: u64,
-    /// The numbers.
-    pub samples: Vec<Sample>,
+    /// The numbers, or why there are none.
+    pub outcome: Result<Vec<Sample>, String>,
+    /// The commit it belongs to, where the tool says so.
+    pub commit: Option<String>,
+    /// When it was done, in milliseconds since 1970-01-01T00:00:00Z, where the tool says so.
+    pub at_ms: Option<i64>,
     /// Hash of the texts it came from, so that an import that is repeated records nothing twice.
     pub hash: blake3::Hash,
 }
@@ -54,15 +72,44 @@ pub struct Origin {
     pub commit_detail: Option<CommitDetail>,
     /// The machine.
     pub host: HostDetail,
-    /// When it was done, in milliseconds since 1970-01-01T00:00:00Z.
+    /// When it was done, unless the tool said so, in milliseconds since 1970-01-01T00:00:00Z.
     pub at_ms: i64,
 }
 
+/// The longest name of a benchmark, or of anything else that a file names.
+const MAX_NAME: usize = 200;
+
 impl Measured {
+    /// What `tool` measured under a name, all of it in `text`. A name is as long as a page can show, and on one line.
+    fn new(
+        tool: &'static str,
+        name: &str,
+        text: &str,
+        outcome: Result<Vec<Sample>, String>,
+    ) -> Result<Measured, String> {
+        fitting(name)?;
+        Ok(Measured {
+            tool,
+            name: name.to_owned(),
+            words: format!("{name}, as {tool} measured it, without a simulated network."),
+            subject: tool.to_owned(),
+            bytes: 0,
+            outcome,
+            commit: None,
+            at_ms: None,
+            hash: blake3::hash(text.as_bytes()),
+        })
+    }
+
     /// As a run record. What makes it the same run is the commit, the machine, and what was written.
     pub fn record(self, origin: Origin) -> RunRecord {
         let id = self.id(&origin);
         let resolved = format!("measured by {}: {}", self.tool, self.name);
+        let at_ms = self.at_ms.unwrap_or(origin.at_ms);
+        let (outcome, reason, samples) = match self.outcome {
+            Ok(samples) => (Outcome::Ok, None, samples),
+            Err(reason) => (Outcome::SubjectFailed, Some(reason), Vec::new()),
+        };
         RunRecord {
             schema: SCHEMA,
             id,
@@ -73,16 +120,16 @@ impl Measured {
             scenario: self.name,
             scenario_resolved: resolved,
             scenario_words: self.words,
-            subject: self.tool.to_owned(),
+            subject: self.subject,
             subject_detail: SubjectDetail::default(),
             host: origin.host,
             seed: 0,
             iteration: 0,
-            started_ms: origin.at_ms,
-            ended_ms: origin.at_ms,
+            started_ms: at_ms,
+            ended_ms: at_ms,
             trigger: Trigger::Import,
-            outcome: Outcome::Ok,
-            reason: None,
+            outcome,
+            reason,
             payload_bytes: self.bytes,
             payload_files: 0,
             calibration: Calibration::default(),
@@ -93,22 +140,47 @@ impl Measured {
             changes: Vec::new(),
             recoveries: Vec::new(),
             processes: Vec::new(),
-            samples: self.samples,
+            samples,
             series: Vec::new(),
         }
     }
 
     fn id(&self, origin: &Origin) -> String {
         let mut hasher = blake3::Hasher::new();
-        let texts = [self.tool, &self.name, &origin.project, origin.commit.as_deref().unwrap_or_default()];
-        for text in texts.into_iter().chain([origin.host.fingerprint.as_str()]) {
+        let commit = origin.commit.as_deref().unwrap_or_default();
+        for text in [self.tool, &self.name, &origin.project, commit, &origin.host.fingerprint, &self.subject] {
             hasher.update(text.as_bytes()).update(&[0]);
         }
         hasher.update(self.hash.as_bytes());
         let mut bits = [0; 10];
         hasher.finalize_xof().fill(&mut bits);
-        let millis = u64::try_from(origin.at_ms).unwrap_or(0);
+        let millis = u64::try_from(self.at_ms.unwrap_or(origin.at_ms)).unwrap_or(0);
         uuid::Builder::from_unix_timestamp_millis(millis, &bits).into_uuid().to_string()
+    }
+}
+
+/// Whether a page can show a name.
+fn fitting(name: &str) -> Result<(), String> {
+    if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+        return Err(format!("{name:?} is not a name of 1 to {MAX_NAME} bytes on one line"));
+    }
+    Ok(())
+}
+
+/// A value of a metric that has no sides.
+fn sample(metric: &str, value: f64) -> Sample {
+    Sample { metric: metric.to_owned(), peer: None, value }
+}
+
+/// How many seconds a unit of time is: `ns`, also as `ns/op` or `ns/iter`.
+fn seconds_of(unit: &str) -> Option<f64> {
+    let unit = unit.trim().split('/').next()?.trim();
+    match unit {
+        "s" | "sec" | "second" | "seconds" => Some(1.0),
+        "ms" => Some(1e-3),
+        "us" | "µs" | "μs" => Some(1e-6),
+        "ns" => Some(1e-9),
+        _ => None,
     }
 }
 

@@ -39,11 +39,11 @@ fn what_criterion_writes_is_understood() {
     assert_eq!((measured.name.as_str(), measured.bytes), ("sums/one by one", 8000));
     let estimates: serde_json::Value = serde_json::from_str(&texts[1]).unwrap();
     let [slope, mean] = ["slope", "mean"].map(|key| estimates[key]["point_estimate"].as_f64());
-    assert_eq!(measured.samples[0].value, slope.or(mean).unwrap() / 1e9);
+    assert_eq!(measured.outcome.as_ref().unwrap()[0].value, slope.or(mean).unwrap() / 1e9);
     // Where the iterations were too few for one.
     let without = texts[1].replace(&estimates["slope"].to_string(), "null");
     let without = parsed(&[texts[0].clone(), without]).unwrap();
-    assert_eq!(without.samples[0].value, mean.unwrap() / 1e9);
+    assert_eq!(without.outcome.unwrap()[0].value, mean.unwrap() / 1e9);
 }
 
 const BENCHMARK: &str = r#"{"group_id":"g","function_id":"f","value_str":null,"throughput":null,"full_id":"g/f"}"#;

@@ -327,6 +327,38 @@ pub const METRICS: &[Metric] = &[
         delta_permille: 30,
         definition: "Of a benchmark that another tool ran: the time one iteration takes, by that tool's own estimate.",
     },
+    Metric {
+        id: "allocated_bytes",
+        title: "Allocated bytes",
+        unit: Unit::Bytes,
+        direction: Direction::Lower,
+        delta_permille: 10,
+        definition: "Of a benchmark that another tool ran: the bytes one iteration allocates, by that tool's own count.",
+    },
+    Metric {
+        id: "allocations",
+        title: "Allocations",
+        unit: Unit::Count,
+        direction: Direction::Lower,
+        delta_permille: 10,
+        definition: "Of a benchmark that another tool ran: how often one iteration allocates, by that tool's own count.",
+    },
+    Metric {
+        id: "smaller_is_better",
+        title: "Smaller is better",
+        unit: Unit::Ratio,
+        direction: Direction::Lower,
+        delta_permille: 30,
+        definition: "Of a benchmark that another tool ran: its number, in the unit that the benchmark's name ends with.",
+    },
+    Metric {
+        id: "bigger_is_better",
+        title: "Bigger is better",
+        unit: Unit::Ratio,
+        direction: Direction::Higher,
+        delta_permille: 30,
+        definition: "Of a benchmark that another tool ran: its number, in the unit that the benchmark's name ends with.",
+    },
 ];
 
 /// The definition of `id`, or `None` for a metric longhaul does not know.

@@ -1,7 +1,7 @@
 //! What other tools measured.
 
 use super::ground::{DB, Ended, Ground};
-use longhaul_record::Trigger;
+use longhaul_record::{Outcome, Trigger};
 
 /// As Criterion writes it, with what is not read left out.
 fn benchmark(ground: &Ground, name: &str, estimates: &str) {
@@ -45,4 +45,46 @@ pub(crate) fn benchmarks_are_recorded_once() {
         assert_eq!((record.trigger, record.value("iteration_time", None)), (Trigger::Import, Some(2.0)));
         assert_eq!((record.subject.as_str(), record.payload_bytes), ("criterion", 1000));
     }
+}
+
+/// Each tool's own text goes the same way; what they have of their own is tested beside what reads them.
+pub(crate) fn other_tools_are_imported() {
+    let ground = Ground::new();
+    let import = |more: &[&str]| ground.longhaul(&[&["import"], more, &["--db", DB]].concat());
+    let head = ground.git(&["rev-parse", "HEAD"]);
+    let file = |name: &str, text: &str| {
+        ground.file(name, text);
+        name.to_owned()
+    };
+    let good = file(
+        "good.json",
+        r#"{"results":[{"command":"a","median":2,"exit_codes":[0]},{"command":"b","median":1,"exit_codes":[1]}]}"#,
+    );
+    let bad = file("bad.json", r#"{"results":[{"command":"a"}]}"#);
+    let refused = import(&["hyperfine", &good, &bad]);
+    assert!(
+        refused.code == Some(2) && refused.stderr.contains("bad.json: `results[0].median`: it is missing"),
+        "{refused:?}"
+    );
+    assert!(!ground.path(DB).exists(), "nothing in part");
+    assert!(import(&["hyperfine", &good]).stdout.contains("2 new of 2 results"));
+    assert!(import(&["hyperfine", &good]).stdout.contains("0 new of 2 results"));
+    let one = |short: &str| {
+        format!(r#"{{"metrics":[{{"commitish":"{short}","bucket":"b","name":"n","value":3,"timestamp":1700000000}}]}}"#)
+    };
+    for short in [&head[..8], "feedface"] {
+        assert!(import(&["metro", &file("metro.json", &one(short))]).stdout.contains("1 new of 1 results"));
+    }
+    let entry = file("entry.json", r#"[{"name":"x","unit":"MB/s","value":7}]"#);
+    assert_eq!(import(&["github-action-benchmark", "--bigger-is-better", &entry]).code, Some(0));
+    let records = ground.records();
+    let rows: Vec<_> = records.iter().map(|record| (record.scenario.as_str(), record.commit.as_deref())).collect();
+    let here = Some(head.as_str());
+    // By time: those of a time of their own come first.
+    assert_eq!(rows[..2], [("b", here), ("b", Some("feedface"))]);
+    let mut others = rows[2..].to_vec();
+    others.sort_unstable();
+    assert_eq!(others, [("a", here), ("b", here), ("x [MB/s]", here)]);
+    let failed = records.iter().find(|record| record.outcome == Outcome::SubjectFailed).unwrap();
+    assert_eq!((failed.samples.len(), failed.reason.as_deref()), (0, Some("1 of 1 runs exited with an error")));
 }
