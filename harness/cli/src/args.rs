@@ -264,6 +264,12 @@ pub(crate) enum ImportCommand {
     Benchfmt(ImportedArgs),
     /// Results of the QUIC interop runner
     QuicInterop(ImportedArgs),
+    /// Records that `longhaul export records` wrote, whole
+    Records(TableArgs),
+    /// A table that `longhaul export csv` wrote, or one with its columns: the numbers, without the proof of the runs
+    Csv(TableArgs),
+    /// The same as Parquet
+    Parquet(TableArgs),
     /// Numbers of iroh's earlier platform: `{"metrics":[{commitish,bucket,name,tag,value,timestamp}]}`, each with its commit
     Metro(ImportedArgs),
     /// A network of patchbay, as a scenario on standard output
@@ -274,6 +280,17 @@ pub(crate) enum ImportCommand {
         #[arg(long)]
         name: Option<String>,
     },
+}
+
+/// Files of ours.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TableArgs {
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The database
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
+    pub(crate) db: PathBuf,
 }
 
 /// Files of another tool.
@@ -296,6 +313,37 @@ pub(crate) enum ExportCommand {
     Comparison(ComparisonArgs),
     /// Which share of a population's pairs of users every subject connects, and connects directly, by what is in front of them
     Score(ScoreArgs),
+    /// Every run as a line of JSON, with all of its evidence
+    Records(ExportArgs),
+    /// Every number as a line of CSV
+    Csv(ExportArgs),
+    /// Every number as a row of Parquet
+    Parquet(ExportArgs),
+    /// The newest median of every series, for Prometheus
+    Openmetrics(ExportArgs),
+}
+
+/// Which results, and where to.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExportArgs {
+    /// Only of this project
+    #[arg(long)]
+    pub(crate) project: Option<String>,
+    /// Only of this scenario
+    #[arg(long)]
+    pub(crate) scenario: Option<String>,
+    /// Only of this subject
+    #[arg(long)]
+    pub(crate) subject: Option<String>,
+    /// Only of this commit (full hash)
+    #[arg(long, value_name = "HASH")]
+    pub(crate) commit: Option<String>,
+    /// The file; without it, standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// The database
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
+    pub(crate) db: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]

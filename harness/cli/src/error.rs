@@ -152,6 +152,17 @@ pub(crate) enum CliError {
     /// Ctrl-C or a termination signal.
     #[error("interrupted; {recorded} finished {} recorded", if *recorded == 1 { "run is" } else { "runs are" })]
     Interrupted { recorded: usize },
+    /// Columns of bytes would do a terminal no good.
+    #[error("Parquet is not for terminals; name a file with `--out`, or send it on with `>`")]
+    Terminal,
+    /// A run that no database takes.
+    #[error("run {id} in {file}")]
+    Unfit {
+        id: String,
+        file: String,
+        #[source]
+        problem: longhaul_store::Problem,
+    },
     /// Nobody reads our output any more.
     #[error("standard output is closed")]
     OutputClosed,
@@ -173,6 +184,8 @@ impl CliError {
             | CliError::UnknownCommit { .. }
             | CliError::NotBuiltHere { .. }
             | CliError::NoCommit
+            | CliError::Terminal
+            | CliError::Unfit { .. }
             | CliError::UnknownLink { .. }
             | CliError::Door(DoorError::Taken { .. })
             | CliError::Knock(KnockError::NoSuchHost { .. })

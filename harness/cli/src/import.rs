@@ -1,21 +1,22 @@
 //! `longhaul import …`: what other tools have written, as files and results of ours.
 
-use crate::args::{ImportCommand, ImportedArgs};
+use crate::args::{ImportCommand, ImportedArgs, TableArgs};
 use crate::error::CliError;
 use crate::run::{runtime, under_test};
 use crate::{VERSION, catalog, output};
 use longhaul_interop::criterion::{self, Files};
 use longhaul_interop::{
-    ImportError, Measured, Origin, bencher, benchfmt, github_action, hyperfine, iperf3, metro, quic_interop,
+    ImportError, Measured, Origin, bencher, benchfmt, github_action, hyperfine, iperf3, metro, quic_interop, rows,
 };
 use longhaul_record::{CommitDetail, Direction, Exit, RunRecord};
 use longhaul_runner::machine;
 use longhaul_scenarios::from_patchbay;
 use longhaul_sqlite::SqliteStore;
-use longhaul_store::{Inserted, Store};
+use longhaul_store::{Inserted, Store, check};
 use netsim_lab::Engines;
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -33,8 +34,67 @@ pub(crate) fn command(command: &ImportCommand) -> Result<Exit, CliError> {
         }
         ImportCommand::Benchfmt(args) => from_files(args, benchfmt::read),
         ImportCommand::QuicInterop(args) => from_files(args, quic_interop::read),
+        ImportCommand::Records(args) => records(args),
+        ImportCommand::Csv(args) => {
+            tables(args, |file, path| rows::csv::read(file, &catalog::read(path)?).map_err(Into::into))
+        }
+        ImportCommand::Parquet(args) => tables(args, |file, path| {
+            let bytes = fs::read(path).map_err(|source| CliError::Read { path: path.to_path_buf(), source })?;
+            rows::parquet::read(file, bytes.into()).map_err(Into::into)
+        }),
         ImportCommand::Metro(args) => from_files(args, metro::read),
     }
+}
+
+/// Files of records may be long: each is read twice, a line at a time, so that nothing is kept of a bad one.
+fn records(args: &TableArgs) -> Result<Exit, CliError> {
+    for file in &args.files {
+        each_record(file, |_| Ok(()))?;
+    }
+    let runtime = runtime()?;
+    let store = runtime.block_on(SqliteStore::open(&args.db))?;
+    let (mut new, mut all) = (0, 0);
+    for file in &args.files {
+        each_record(file, |record| {
+            all += 1;
+            new += usize::from(runtime.block_on(insert(&store, &record))? == Inserted::New);
+            Ok(())
+        })?;
+    }
+    runtime.block_on(store.close());
+    count(new, all, &args.db)
+}
+
+/// Calls `with` for every record of a file.
+fn each_record(file: &Path, mut with: impl FnMut(RunRecord) -> Result<(), CliError>) -> Result<(), CliError> {
+    let refused = |source| CliError::Read { path: file.to_path_buf(), source };
+    let name = file.display().to_string();
+    for (number, line) in BufReader::new(File::open(file).map_err(refused)?).lines().enumerate() {
+        let line = line.map_err(refused)?;
+        if !line.trim().is_empty() {
+            let record = longhaul_interop::records::read(&name, number + 1, &line)?;
+            fit(&name, &record)?;
+            with(record)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a database would take a record.
+fn fit(file: &str, record: &RunRecord) -> Result<(), CliError> {
+    check(record).map_err(|problem| CliError::Unfit { id: record.id.clone(), file: file.to_owned(), problem })
+}
+
+/// All of the tables or nothing.
+fn tables(args: &TableArgs, read: impl Fn(&str, &Path) -> Result<Vec<rows::Row>, CliError>) -> Result<Exit, CliError> {
+    let mut records = Vec::new();
+    for path in &args.files {
+        let file = path.display().to_string();
+        let runs = rows::runs(&file, read(&file, path)?)?;
+        runs.iter().try_for_each(|run| fit(&file, run))?;
+        records.extend(runs);
+    }
+    keep(&records, &args.db)
 }
 
 /// All of the files or nothing: every one is read before anything is recorded.
@@ -104,20 +164,25 @@ fn other(named: &str, at_ms: Option<i64>) -> (String, CommitDetail) {
 
 /// Records what is not there yet.
 fn keep(records: &[RunRecord], db: &Path) -> Result<Exit, CliError> {
-    let runtime = runtime()?;
-    let new = runtime.block_on(async {
+    let new = runtime()?.block_on(async {
         let store = SqliteStore::open(db).await?;
         let mut new = 0;
         for record in records {
-            let (id, scenario) = (record.id.clone(), record.scenario.clone());
-            let inserted = store.insert_run(record).await;
-            let inserted = inserted.map_err(|source| CliError::Insert { id, scenario, source })?;
-            new += usize::from(inserted == Inserted::New);
+            new += usize::from(insert(&store, record).await? == Inserted::New);
         }
         store.close().await;
         Ok::<_, CliError>(new)
     })?;
-    output::line(format!("{new} new of {} results, in {}", records.len(), db.display()))?;
+    count(new, records.len(), db)
+}
+
+async fn insert(store: &SqliteStore, record: &RunRecord) -> Result<Inserted, CliError> {
+    let inserted = store.insert_run(record).await;
+    inserted.map_err(|source| CliError::Insert { id: record.id.clone(), scenario: record.scenario.clone(), source })
+}
+
+fn count(new: usize, all: usize, db: &Path) -> Result<Exit, CliError> {
+    output::line(format!("{new} new of {all} results, in {}", db.display()))?;
     Ok(Exit::Pass)
 }
 

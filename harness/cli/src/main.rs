@@ -12,6 +12,7 @@ mod detect;
 mod doctor;
 mod error;
 mod expectation;
+mod export;
 mod import;
 mod lab;
 mod listing;
@@ -65,6 +66,10 @@ fn dispatch(args: Args) -> Result<ExitCode, CliError> {
         Command::Import(command) => import::command(&command).map(done),
         Command::Export(ExportCommand::Comparison(args)) => comparison::command(&args).map(done),
         Command::Export(ExportCommand::Score(args)) => score::command(&args).map(done),
+        Command::Export(ExportCommand::Records(args)) => export::records(&args).map(done),
+        Command::Export(ExportCommand::Csv(args)) => export::csv(&args).map(done),
+        Command::Export(ExportCommand::Parquet(args)) => export::parquet(&args).map(done),
+        Command::Export(ExportCommand::Openmetrics(args)) => export::openmetrics(&args).map(done),
         Command::Lab(command) => lab::command(&command),
     }
 }

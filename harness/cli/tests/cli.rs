@@ -86,6 +86,7 @@ const ANYWHERE: &[Test] = &[
     ("schemas_are_printed", questions::schemas_are_printed),
     ("benchmarks_are_recorded_once", imports::benchmarks_are_recorded_once),
     ("other_tools_are_imported", imports::other_tools_are_imported),
+    ("exports_come_back", imports::exports_come_back),
     ("changes_in_a_file_are_found", detecting::changes_in_a_file_are_found),
     ("changes_in_the_database_are_found", detecting::changes_in_the_database_are_found),
     ("subjects_are_listed", questions::subjects_are_listed),

@@ -1,7 +1,9 @@
-//! What other tools measured, as run records: from texts to values, without files or clocks.
+//! Other tools' formats: what they measured, as run records, and our results for them. From texts to values and back, without
+//! files or clocks.
 //!
 //! Each tool has a module that understands its format and gives [`Measured`]; [`Measured::record`] makes the run record of
-//! it. There was no simulated network, so such a record has no calibration, and says so in its words.
+//! it. There was no simulated network, so such a record has no calibration, and says so in its words. Our own results come
+//! and go as [`records`], which lose nothing, and as [`rows`] of numbers; [`openmetrics`] only go.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
@@ -12,8 +14,11 @@ pub mod github_action;
 pub mod hyperfine;
 pub mod iperf3;
 pub mod metro;
+pub mod openmetrics;
 pub mod points;
 pub mod quic_interop;
+pub mod records;
+pub mod rows;
 
 use longhaul_record::{
     Calibration, CommitDetail, Fidelity, HostDetail, Outcome, RunRecord, SCHEMA, Sample, SubjectDetail, Tolerance,
@@ -111,7 +116,6 @@ impl Measured {
             Err(reason) => (Outcome::SubjectFailed, Some(reason), Vec::new()),
         };
         RunRecord {
-            schema: SCHEMA,
             id,
             project: origin.project,
             commit: origin.commit,
@@ -121,27 +125,13 @@ impl Measured {
             scenario_resolved: resolved,
             scenario_words: self.words,
             subject: self.subject,
-            subject_detail: SubjectDetail::default(),
-            host: origin.host,
-            seed: 0,
-            iteration: 0,
             started_ms: at_ms,
             ended_ms: at_ms,
-            trigger: Trigger::Import,
             outcome,
             reason,
             payload_bytes: self.bytes,
-            payload_files: 0,
-            calibration: Calibration::default(),
-            fidelity: Fidelity::default(),
-            tolerance: Tolerance::default(),
-            links: Vec::new(),
-            cross: Vec::new(),
-            changes: Vec::new(),
-            recoveries: Vec::new(),
-            processes: Vec::new(),
             samples,
-            series: Vec::new(),
+            ..bare(origin.host)
         }
     }
 
@@ -156,6 +146,44 @@ impl Measured {
         hasher.finalize_xof().fill(&mut bits);
         let millis = u64::try_from(self.at_ms.unwrap_or(origin.at_ms)).unwrap_or(0);
         uuid::Builder::from_unix_timestamp_millis(millis, &bits).into_uuid().to_string()
+    }
+}
+
+/// A record of something that was measured without a simulated network, or whose evidence is elsewhere: nothing is known but
+/// the machine.
+fn bare(host: HostDetail) -> RunRecord {
+    RunRecord {
+        schema: SCHEMA,
+        id: String::new(),
+        project: String::new(),
+        commit: None,
+        commit_detail: None,
+        scenario: String::new(),
+        scenario_hash: String::new(),
+        scenario_resolved: String::new(),
+        scenario_words: String::new(),
+        subject: String::new(),
+        subject_detail: SubjectDetail::default(),
+        host,
+        seed: 0,
+        iteration: 0,
+        started_ms: 0,
+        ended_ms: 0,
+        trigger: Trigger::Import,
+        outcome: Outcome::Ok,
+        reason: None,
+        payload_bytes: 0,
+        payload_files: 0,
+        calibration: Calibration::default(),
+        fidelity: Fidelity::default(),
+        tolerance: Tolerance::default(),
+        links: Vec::new(),
+        cross: Vec::new(),
+        changes: Vec::new(),
+        recoveries: Vec::new(),
+        processes: Vec::new(),
+        samples: Vec::new(),
+        series: Vec::new(),
     }
 }
 

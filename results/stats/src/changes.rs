@@ -6,7 +6,7 @@
 //! measured again.
 
 mod divisive;
-mod means;
+pub(crate) mod means;
 mod spikes;
 
 use crate::{Shift, mann_whitney, median, shift_between};

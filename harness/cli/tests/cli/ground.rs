@@ -109,8 +109,13 @@ impl Ground {
 
     /// Everything recorded in [`DB`], oldest first.
     pub(crate) fn records(&self) -> Vec<RunRecord> {
+        self.records_in(DB)
+    }
+
+    /// The same of another database.
+    pub(crate) fn records_in(&self, name: &str) -> Vec<RunRecord> {
         block_on(async {
-            let store = SqliteStore::open_read_only(self.path(DB)).await.unwrap();
+            let store = SqliteStore::open_read_only(self.path(name)).await.unwrap();
             let mut records = Vec::new();
             for summary in store.runs(&RunFilter::default()).await.unwrap() {
                 records.push(store.run(&summary.id).await.unwrap().unwrap());

@@ -1,7 +1,8 @@
 //! What other tools measured.
 
 use super::ground::{DB, Ended, Ground};
-use longhaul_record::{Outcome, Trigger};
+use longhaul_record::{Outcome, RunRecord, Trigger};
+use longhaul_store::testing::sample::{self, Shape};
 
 /// As Criterion writes it, with what is not read left out.
 fn benchmark(ground: &Ground, name: &str, estimates: &str) {
@@ -87,4 +88,38 @@ pub(crate) fn other_tools_are_imported() {
     assert_eq!(others, [("a", here), ("b", here), ("x [MB/s]", here)]);
     let failed = records.iter().find(|record| record.outcome == Outcome::SubjectFailed).unwrap();
     assert_eq!((failed.samples.len(), failed.reason.as_deref()), (0, Some("1 of 1 runs exited with an error")));
+}
+
+/// What is exported comes back: records whole, tables with their numbers; what is bad leaves nothing behind.
+pub(crate) fn exports_come_back() {
+    let ground = Ground::new();
+    assert_eq!(ground.longhaul(&["export", "csv", "--db", "none.db"]).code, Some(6));
+    let shape = |commit, iteration| Shape { network: 1, subject: "curl", commit, iteration };
+    let failed = sample::failed(shape(1, 0), Outcome::TimedOut, "too late,\n\"by far\"", "");
+    ground.record(&[sample::run(shape(0, 0)), sample::run(shape(0, 1)), failed]);
+    let records = ground.records();
+    for (form, file) in [("records", "a.jsonl"), ("csv", "a.csv"), ("parquet", "a.parquet")] {
+        let other = format!("{form}.db");
+        let done = ground.longhaul(&["export", form, "--db", DB, "--out", file]);
+        assert!(done.code == Some(0) && !ground.path(&format!("{file}.part")).exists(), "{done:?}");
+        let import = || ground.longhaul(&["import", form, file, "--db", &other]).stdout;
+        assert_eq!(import(), format!("3 new of 3 results, in {other}\n"));
+        assert_eq!(import(), format!("0 new of 3 results, in {other}\n"));
+        let back = ground.records_in(&other);
+        for (record, back) in records.iter().zip(&back) {
+            let numbers = |record: &RunRecord| (record.id.clone(), record.outcome, record.samples.clone());
+            assert_eq!(numbers(record), numbers(back), "{form}");
+        }
+        assert_eq!(records == back, form == "records", "{form}");
+        let cut = std::fs::read(ground.path(file)).unwrap();
+        std::fs::write(ground.path(file), &cut[..cut.len() - 20]).unwrap();
+        let refused = ground.longhaul(&["import", form, file, "--db", "new.db"]);
+        assert!(refused.code == Some(2) && refused.stderr.contains(file), "{refused:?}");
+        assert!(!ground.path("new.db").exists(), "nothing in part");
+    }
+    let some = ground.longhaul(&["export", "records", "--db", DB, "--commit", &sample::sha(1)]);
+    assert_eq!(some.stdout.lines().count(), 1);
+    let text = ground.longhaul(&["export", "openmetrics", "--db", DB]).stdout;
+    let goodput = r#"longhaul_goodput_bits_per_second{project="longhaul",scenario="latency-20ms",subject="curl""#;
+    assert!(text.contains(goodput) && text.ends_with("# EOF\n"), "{text}");
 }

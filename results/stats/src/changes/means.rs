@@ -17,9 +17,12 @@ pub(super) fn deviations(before: &[f64], after: &[f64], correlation: f64) -> f64
     if of_means == 0.0 {
         return if difference == 0.0 { 0.0 } else { f64::INFINITY };
     }
-    // As many of a normal distribution as of Student's (Wallace 1959).
-    let t_squared = difference * difference / of_means;
-    (8.0 * freedom + 1.0) / (8.0 * freedom + 3.0) * (freedom * (1.0 + t_squared / freedom).ln()).sqrt()
+    as_normal(difference * difference / of_means, freedom)
+}
+
+/// As many standard deviations of a normal distribution as the square root of `t_squared` are of Student's (Wallace 1959).
+pub(crate) fn as_normal(t_squared: f64, freedom: f64) -> f64 {
+    (8.0 * freedom + 1.0) / (8.0 * freedom + 3.0) * (freedom * (t_squared / freedom).ln_1p()).sqrt()
 }
 
 /// The variance of the mean of `n` values of variance 1, neighbours correlated by ρ, the next by ρ², and so on.
