@@ -7,6 +7,7 @@
 //! **Invariant:** this crate is pure. It has no clock, file system, process, network or random source, and it never
 //! depends on `netsim`: the dashboard and the gate read records without being able to run anything.
 
+mod alert;
 mod calibration;
 mod cross;
 mod exit;
@@ -15,6 +16,7 @@ mod protocol;
 mod run;
 pub mod text;
 
+pub use alert::{Alert, AlertEvent, AlertKind, AlertState, CommitRange, SeriesName};
 pub use calibration::{
     Calibration, DelayCheck, DelayQuantile, Dependence, Fidelity, Hairpinned, LatenessBucket, LinkReport, LossCheck,
     MtuCheck, NatBehaviour, NatCheck, PathCheck, RateCheck, Tolerance,

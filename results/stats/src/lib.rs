@@ -9,6 +9,7 @@
 //! **Invariant:** this crate is pure. It has no clock, file system, process, network or random source. Verdicts are
 //! computed here and nowhere else.
 
+mod alerts;
 mod bisection;
 mod changes;
 mod fit;
@@ -22,6 +23,7 @@ mod success;
 mod trend;
 mod yardstick;
 
+pub use alerts::{History, reconcile};
 pub use bisection::{Bisection, Effort, Next, Probe, Suspects, Told};
 pub use changes::{ChangePoint, Detection, change_points};
 pub use fit::{chi_square, kolmogorov_smirnov, normal_cdf, normal_quantile};
