@@ -10,7 +10,7 @@
 //! computed here and nowhere else.
 
 mod alerts;
-mod bisection;
+pub mod bisection;
 mod changes;
 mod fit;
 mod interval;
@@ -24,7 +24,6 @@ mod trend;
 mod yardstick;
 
 pub use alerts::{History, reconcile};
-pub use bisection::{Bisection, Effort, Next, Probe, Suspects, Told};
 pub use changes::{ChangePoint, Detection, change_points};
 pub use fit::{chi_square, kolmogorov_smirnov, normal_cdf, normal_quantile};
 pub use interval::{Interval, Z_999, wilson};
