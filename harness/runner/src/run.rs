@@ -239,6 +239,7 @@ fn empty_record(order: &Order) -> RunRecord {
         trigger: order.trigger,
         outcome: Outcome::SetupFailed,
         reason: None,
+        pairing: None,
         payload_bytes: 0,
         payload_files: 0,
         calibration: Calibration::default(),

@@ -82,6 +82,7 @@ impl Measured {
             trigger: Trigger::Import,
             outcome: Outcome::Ok,
             reason: None,
+            pairing: None,
             payload_bytes: self.bytes,
             payload_files: 0,
             calibration: Calibration::default(),
