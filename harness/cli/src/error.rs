@@ -106,6 +106,17 @@ pub(crate) enum CliError {
     /// A commit was named, but nothing of it would be measured.
     #[error("nothing is built from this repository for {}; write a `[build]` in the subject's file", subjects.join(", "))]
     NotBuiltHere { subjects: Vec<String> },
+    /// None of the shipped subjects is built from the repository.
+    #[error(
+        "no subject is built from the repository of this directory; name one with --subject, with a `[build]` in its file"
+    )]
+    NothingBuiltHere,
+    /// A gate without anything to compare with.
+    #[error("compared with what? name a commit, for example: longhaul gate main")]
+    NoBase,
+    /// A metric that there is not.
+    #[error("no metric is named `{name}`; there are: {}", known.join(", "))]
+    UnknownMetric { name: String, known: Vec<&'static str> },
     /// Instructions cannot be counted.
     #[error("`valgrind` counts instructions and is not installed; install it (Debian: apt-get install valgrind)")]
     NoValgrind,
@@ -123,6 +134,13 @@ pub(crate) enum CliError {
     Insert {
         id: String,
         scenario: String,
+        #[source]
+        source: InsertError,
+    },
+    /// A comparison could not be kept.
+    #[error("comparison {id} could not be recorded; its runs are kept")]
+    InsertComparison {
+        id: String,
         #[source]
         source: InsertError,
     },
@@ -167,6 +185,9 @@ impl CliError {
             | CliError::UnknownHost { .. }
             | CliError::UnknownCommit { .. }
             | CliError::NotBuiltHere { .. }
+            | CliError::NothingBuiltHere
+            | CliError::NoBase
+            | CliError::UnknownMetric { .. }
             | CliError::UnknownLink { .. }
             | CliError::Door(DoorError::Taken { .. })
             | CliError::Knock(KnockError::NoSuchHost { .. })
@@ -191,6 +212,7 @@ impl CliError {
             | CliError::Open(_)
             | CliError::Results(_)
             | CliError::Insert { .. }
+            | CliError::InsertComparison { .. }
             | CliError::Bind(_)
             | CliError::Program { .. }
             | CliError::Environment { .. } => Exit::Environment,

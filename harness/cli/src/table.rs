@@ -114,7 +114,7 @@ pub(crate) fn reason(record: &RunRecord) -> String {
 }
 
 /// Text that came from a program under test must not move the cursor or change colours.
-fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

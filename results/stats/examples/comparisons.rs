@@ -1,6 +1,8 @@
 //! Prints what paired comparisons are worth, by simulation: how often intervals hold the truth, how often two equal versions
 //! are told apart, which changes are found, and whether what is said to be detectable is. `docs/statistics.md` has the tables.
 
+#![allow(clippy::print_stdout, reason = "it prints tables")]
+
 use longhaul_record::{Compared, Direction, METRICS, MetricChange, Outcome, Standing, Verdict};
 use longhaul_stats::{Block, Choice, Limits, Look, Next, Ran, Random, Sampling, Seen, compare, overall};
 
