@@ -113,8 +113,6 @@ const MAX_SEED: u64 = (1 << 53) - 1 - 1000;
 /// Which versions are compared, and on what.
 #[derive(Debug, clap::Args)]
 pub(crate) struct VersionArgs {
-    /// The commit that is compared with
-    pub(crate) base: String,
     /// The commit that is judged; without it, HEAD
     pub(crate) head: Option<String>,
     /// Judge what lies here, with all changes
@@ -132,6 +130,8 @@ pub(crate) struct VersionArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct CompareArgs {
+    /// The commit that is compared with
+    pub(crate) base: String,
     #[command(flatten)]
     pub(crate) versions: VersionArgs,
     /// Names, patterns, tags or files of scenarios; may be given several times. Without it, lossy-1pct and home-nat
@@ -166,8 +166,11 @@ pub(crate) struct CompareArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct GateArgs {
+    /// The commit that is compared with
+    #[arg(required_unless_present = "schema")]
+    pub(crate) base: Option<String>,
     #[command(flatten)]
-    pub(crate) versions: Option<VersionArgs>,
+    pub(crate) versions: VersionArgs,
     /// What has to be satisfied; ci/policy.toml in longhaul's repository explains every key
     #[arg(long, value_name = "FILE", default_value = "ci/policy.toml")]
     pub(crate) policy: PathBuf,

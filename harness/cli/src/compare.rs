@@ -37,7 +37,7 @@ pub(crate) fn command(args: &CompareArgs) -> Result<Exit, CliError> {
         choice: choice(&args.metrics)?,
         independent: args.independent,
     };
-    let comparison = compare(&args.versions, &asked, &args.db)?;
+    let comparison = compare(&args.base, &args.versions, &asked, &args.db)?;
     match args.json {
         true => output::json(&report::json(&comparison)?)?,
         false => output::line(report::table(&comparison, args.all))?,
@@ -83,11 +83,11 @@ pub(crate) fn exit(comparison: &Comparison) -> Exit {
 }
 
 /// Builds both versions, compares them, and keeps the result.
-pub(crate) fn compare(versions: &VersionArgs, asked: &Asked, db: &Path) -> Result<Comparison, CliError> {
+pub(crate) fn compare(base: &str, versions: &VersionArgs, asked: &Asked, db: &Path) -> Result<Comparison, CliError> {
     for scenario in &asked.scenarios {
         netsim_lab::check_congestion(&scenario.cross)?;
     }
-    let base = Version::of(&versions.base, under_test(Some(&versions.base))?)?;
+    let base = Version::of(base, under_test(Some(base))?)?;
     let head = match (&versions.head, versions.dirty) {
         (_, true) => Version::of("what lies here", tree())?,
         (revision, false) => {

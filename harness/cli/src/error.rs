@@ -111,9 +111,6 @@ pub(crate) enum CliError {
         "no subject is built from the repository of this directory; name one with --subject, with a `[build]` in its file"
     )]
     NothingBuiltHere,
-    /// A gate without anything to compare with.
-    #[error("compared with what? name a commit, for example: longhaul gate main")]
-    NoBase,
     /// A metric that there is not.
     #[error("no metric is named `{name}`; there are: {}", known.join(", "))]
     UnknownMetric { name: String, known: Vec<&'static str> },
@@ -186,7 +183,6 @@ impl CliError {
             | CliError::UnknownCommit { .. }
             | CliError::NotBuiltHere { .. }
             | CliError::NothingBuiltHere
-            | CliError::NoBase
             | CliError::UnknownMetric { .. }
             | CliError::UnknownLink { .. }
             | CliError::Door(DoorError::Taken { .. })

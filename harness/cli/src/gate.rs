@@ -10,10 +10,11 @@ use longhaul_stats::{Choice, Limits};
 
 /// Compares as the policy says, and reports.
 pub(crate) fn command(args: &GateArgs) -> Result<Exit, CliError> {
-    if args.schema {
+    // One of the two is there, or the arguments would not be.
+    let Some(base) = &args.base else {
         output::line(longhaul_scenarios::policy_schema().trim_end())?;
         return Ok(Exit::Pass);
-    }
+    };
     let file = args.policy.to_string_lossy();
     let policy = Policy::parse(&file, &catalog::read(&args.policy)?)?;
     let asked = Asked {
@@ -23,8 +24,7 @@ pub(crate) fn command(args: &GateArgs) -> Result<Exit, CliError> {
         choice: Choice { metrics: policy.metrics.clone() },
         independent: false,
     };
-    let Some(versions) = &args.versions else { return Err(CliError::NoBase) };
-    let comparison = compare::compare(versions, &asked, &args.db)?;
+    let comparison = compare::compare(base, &args.versions, &asked, &args.db)?;
     let exit = match (compare::exit(&comparison), policy.inconclusive) {
         (Exit::Inconclusive, Inconclusive::Pass) => Exit::Pass,
         (exit, _) => exit,

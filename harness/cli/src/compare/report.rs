@@ -75,8 +75,11 @@ fn rows(comparison: &Comparison, all: bool) -> (Vec<Vec<String>>, usize) {
 fn success(ran: &RanIn, success: &SuccessChange) -> Vec<String> {
     let blocks = ran.compared.blocks;
     let SuccessChange { base_ok, head_ok, .. } = success;
-    let change =
-        if base_ok == head_ok { "0".to_owned() } else { format!("{:+}", i64::from(*head_ok) - i64::from(*base_ok)) };
+    let change = if base_ok == head_ok {
+        "0".to_owned()
+    } else {
+        format!("{:+}", i64::from(*head_ok) - i64::from(*base_ok)).replace('-', "\u{2212}")
+    };
     let interval =
         success.head_interval.map(|[low, high]| format!("{:.0}\u{2013}{:.0} % ok", low * 100.0, high * 100.0));
     let detectable = success.detectable.map(|share| format!("{:.0} % failing", share * 100.0));
@@ -207,11 +210,52 @@ fn seeds(comparison: &Comparison) -> String {
         .iter()
         .flat_map(|ran| {
             let deciding = ran.compared.metrics.iter().filter(|change| change.decides || change.noisy);
-            deciding.filter_map(|change| Some(format!("{}, {}", ran.scenario, of(change, change.seeds?))))
+            deciding
+                .filter_map(|change| Some(format!("{}, {}", table::clean(&ran.scenario), of(change, change.seeds?))))
         })
         .collect();
     match measured.is_empty() {
         true => "What shared seeds gain was not measured; `--independent` does.".to_owned(),
         false => format!("Variance with independent seeds, by that with shared ones: {}.", measured.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_store::testing::comparison::comparison;
+
+    #[test]
+    fn a_report_says_what_has_changed_and_what_could_have_been_seen() {
+        let page = table(&comparison(1, Some(Verdict::Regressed)), false);
+        for words in [
+            "reference: from main (",
+            "20 of 20",
+            "\u{2212}1",
+            "76–99 % ok",
+            "Bytes on the wire",
+            "+7.3 %",
+            "+6.1 to +8.4 %",
+            "0.0006",
+            "1.8 %",
+            "regressed: everything that decides is decided; blocks: 20 in lossy-1pct.",
+            "Asked for, and in no pair of runs: instructions.",
+            "1 blocks more could not be trusted",
+            "lossy-1pct, wire_bytes 8.10 times (3.20 to 20.4, 20 blocks)",
+        ] {
+            assert!(page.contains(words), "{words}: {page}");
+        }
+    }
+
+    /// What comes from programs and repositories can neither move the cursor nor make a cell, a link or a tag.
+    #[test]
+    fn hostile_names_are_only_names() {
+        let mut hostile = comparison(1, Some(Verdict::Unchanged));
+        hostile.base.revision = "a|b<img src=x>\u{1b}[2J".to_owned();
+        hostile.scenarios[0].scenario = "x|y<b>\u{7}".to_owned();
+        let page = markdown(&hostile);
+        assert!(page.contains("a\\|b&lt;img src=x>") && page.contains("| x\\|y&lt;b>"), "{page}");
+        let terminal = table(&hostile, true);
+        assert!([page, terminal].iter().all(|text| !text.contains(['\u{1b}', '\u{7}'])));
     }
 }

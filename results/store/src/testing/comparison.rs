@@ -76,6 +76,8 @@ fn compared(verdict: Verdict) -> Compared {
         peer: Some("fetcher".into()),
         difference: true,
         delta: 0.1,
+        base: 0.0,
+        head: 0.0,
         shift: 0.0,
         interval: None,
         detectable: None,
