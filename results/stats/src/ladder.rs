@@ -94,6 +94,11 @@ mod tests {
         assert_eq!(at(12), [8, 12]);
         assert_eq!(at(8), [8]);
         assert_eq!(at(3), [3]);
+        // As docs/statistics.md has them.
+        let shares = |most: u32| {
+            Ladder::new(most).looks().iter().map(|look| (look.share * 100.0).round() as u32).collect::<Vec<_>>()
+        };
+        assert_eq!([shares(12), shares(20), shares(40)], [[33, 67], [23, 77], [11, 89]]);
     }
 
     proptest! {
