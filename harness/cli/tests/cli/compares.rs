@@ -90,7 +90,7 @@ pub(crate) fn a_change_is_called_what_it_is() {
     for (head, code, words) in rows {
         let ended = project.compare(&["first", head]);
         assert_eq!(ended.code, Some(code), "{head}: {ended:?}");
-        for words in [&format!("tool: from first ("), words, "Messages per block", "Seen from"] {
+        for words in ["tool: from first (", words, "Messages per block", "Seen from"] {
             assert!(head == "failing" || ended.stdout.contains(words), "{words}: {}", ended.stdout);
         }
         assert!(ended.stdout.contains(words), "{words}: {}", ended.stdout);
