@@ -114,6 +114,11 @@ pub(crate) enum CliError {
     /// A metric that there is not.
     #[error("no metric is named `{name}`; there are: {}", known.join(", "))]
     UnknownMetric { name: String, known: Vec<&'static str> },
+    /// What was measured before cannot be told from what is here.
+    #[error(
+        "`--resume` leaves out what was measured of a commit, and there is none here, or the tree differs from it; commit first"
+    )]
+    NoCommit,
     /// Instructions cannot be counted.
     #[error("`valgrind` counts instructions and is not installed; install it (Debian: apt-get install valgrind)")]
     NoValgrind,
@@ -184,6 +189,7 @@ impl CliError {
             | CliError::NotBuiltHere { .. }
             | CliError::NothingBuiltHere
             | CliError::UnknownMetric { .. }
+            | CliError::NoCommit
             | CliError::UnknownLink { .. }
             | CliError::Door(DoorError::Taken { .. })
             | CliError::Knock(KnockError::NoSuchHost { .. })

@@ -12,8 +12,9 @@ use longhaul_record::{Exit, HostDetail, Outcome, Pairing, RunRecord, Trigger, te
 use longhaul_runner::{Order, Payload, Prepared, Programs, Repository, Source, machine, repository, repository_at};
 use longhaul_scenarios::{Scenario, Sort, Subject};
 use longhaul_sqlite::SqliteStore;
-use longhaul_store::Store;
+use longhaul_store::{RunFilter, RunSummary, Store};
 use netsim_lab::{Engines, Sandbox};
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tokio::runtime::Runtime;
@@ -155,6 +156,7 @@ pub(crate) fn measure(
     let repeats = |scenario: &Scenario| args.repeat.unwrap_or(scenario.repeat);
     let wanted = |scenario: &Scenario| prepared.iter().filter(|subject| subject.can_try(scenario)).count();
     let total = scenarios.iter().map(|scenario| repeats(scenario) as usize * wanted(scenario)).sum();
+    let kept = if args.resume { kept(&context, runtime, store)? } else { Kept::default() };
     let mut records = Vec::new();
     let mut recorded = 0;
     for scenario in scenarios {
@@ -175,11 +177,17 @@ pub(crate) fn measure(
         let payload = stage(scenario, sandbox, &staging)?;
         for iteration in 0..repeats(scenario) {
             for Ready { prepared: subject, .. } in &tried {
+                let seed = args.seed + u64::from(iteration);
+                let key = (scenario.hash(), subject.subject.name.clone(), seed);
+                if let Some(id) = kept.get(&key) {
+                    records.extend(runtime.block_on(store.run(id))?);
+                    continue;
+                }
                 let number = records.len() + 1;
                 let mut attempt = 1;
                 records.push(loop {
                     let bar = Bar::new(number, total, &scenario.name, &subject.subject.name);
-                    let at = At { seed: args.seed + u64::from(iteration), iteration, pairing: None };
+                    let at = At { seed, iteration, pairing: None };
                     let Some(record) = context.run(scenario, subject, &payload, at, &bar) else {
                         bar.abandon();
                         return Err(CliError::Interrupted { recorded });
@@ -199,6 +207,24 @@ pub(crate) fn measure(
         remove(&staging)?;
     }
     Ok(records)
+}
+
+/// Ids of runs that need not be repeated, by the scenario's hash, the subject and the seed.
+type Kept = HashMap<(String, String, u64), String>;
+
+/// What was measured of this commit on this machine, and says something about the subject.
+fn kept(context: &Context, runtime: &Runtime, store: &SqliteStore) -> Result<Kept, CliError> {
+    let repository = context.repository.filter(|repository| !repository.detail.dirty).ok_or(CliError::NoCommit)?;
+    let filter = RunFilter {
+        project: Some(repository.project.clone()),
+        host: Some(context.machine.fingerprint.clone()),
+        commit: Some(repository.commit.clone()),
+        limit: u32::MAX,
+        ..RunFilter::default()
+    };
+    let says_something = |run: &RunSummary| !matches!(run.outcome, Outcome::Untrusted | Outcome::SetupFailed);
+    let runs = runtime.block_on(store.runs(&filter))?.into_iter().filter(|run| !run.dirty && says_something(run));
+    Ok(runs.map(|run| ((run.scenario_hash, run.subject, run.seed), run.id)).collect())
 }
 
 pub(crate) fn valgrind(programs: &Programs) -> Result<PathBuf, CliError> {

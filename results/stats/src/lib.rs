@@ -3,14 +3,15 @@
 //! [`judge`] decides whether a run may be believed: it compares what the scenario asked of the network with what
 //! probes and the emulator itself saw. [`median`] and [`quantile`] are the summaries that stores keep and pages draw,
 //! so that no two readers disagree about a middle value. [`Success`] says how
-//! often something works, [`score`] for how many of a population. [`compare`] says what pairs of runs say about a change, and
-//! [`Sampling`] which run is next and when there are enough. [`chi_square`] and [`kolmogorov_smirnov`] say whether counts and
+//! often something works, [`score`] for how many of a population. [`change_points`] says when a series changed, [`compare`] what
+//! pairs of runs say about a change, and [`Sampling`] which run is next and when there are enough. [`chi_square`] and
+//! [`kolmogorov_smirnov`] say whether counts and
 //! samples are what a distribution says.
 //!
 //! **Invariant:** this crate is pure. It has no clock, file system, process, network or random source. Verdicts are
 //! computed here and nowhere else.
 
-mod divisive;
+mod changes;
 mod fit;
 mod interval;
 mod judge;
@@ -27,7 +28,7 @@ mod success;
 mod trend;
 mod yardstick;
 
-pub use divisive::{ChangePoint, Detection, change_points};
+pub use changes::{ChangePoint, Detection, change_points};
 pub use fit::{chi_square, kolmogorov_smirnov, normal_cdf, normal_quantile};
 pub use interval::{Interval, Z_999, wilson};
 pub use judge::{Deviation, judge, judge_cross, loss_interval};
@@ -41,4 +42,4 @@ pub use sampling::{Limits, Next, Sampling, Task};
 pub use score::{Cell, Score, score};
 pub use success::Success;
 pub use trend::theil_sen;
-pub use yardstick::{Made, Yardstick, yardsticks};
+pub use yardstick::{Made, Yardstick, yardstick};

@@ -11,6 +11,7 @@
 
 mod check;
 mod error;
+mod history;
 mod store;
 mod view;
 
@@ -19,6 +20,7 @@ pub mod testing;
 
 pub use check::{Problem, check, check_comparison};
 pub use error::{InsertError, ReadError, Trouble, TroubleKind};
+pub use history::{History, Line};
 pub use store::Store;
 pub use view::{
     Commit, CommitFilter, CommitPoint, ComparisonFilter, ComparisonSummary, Evidence, Inserted, MetricSeries,
