@@ -112,8 +112,12 @@ fn row(change: &MetricChange) -> Vec<String> {
         true => unit.text(least),
         false => format!("{} %", number(least).trim_start_matches('+')),
     });
-    let verdict =
-        if change.noisy { format!("{} (noisy)", change.verdict.as_str()) } else { change.verdict.as_str().into() };
+    let open = !matches!(change.verdict, Verdict::Regressed | Verdict::Improved);
+    let verdict = if change.noisy && open {
+        format!("{} (noisy)", change.verdict.as_str())
+    } else {
+        change.verdict.as_str().into()
+    };
     [
         String::new(),
         name,
