@@ -9,9 +9,12 @@
 
 use crate::{normal_cdf, normal_quantile};
 
-/// The error that a comparison may make: the probability that it calls a change that there is not, and that an interval
-/// misses.
+/// The probability that an interval misses, over all looks.
 pub const ALPHA: f64 = 0.05;
+
+/// The largest q-value with which a change is called: if nothing has changed at all, two comparisons in a hundred call
+/// something.
+pub const CALLED: f64 = 0.02;
 
 /// After how many blocks a comparison may be looked at.
 pub const STEPS: [u32; 4] = [8, 12, 20, 40];

@@ -32,7 +32,7 @@ pub use changes::{ChangePoint, Detection, change_points};
 pub use fit::{chi_square, kolmogorov_smirnov, normal_cdf, normal_quantile};
 pub use interval::{Interval, Z_999, wilson};
 pub use judge::{Deviation, judge, judge_cross, loss_interval};
-pub use ladder::{ALPHA, Ladder, Look, STEPS};
+pub use ladder::{ALPHA, CALLED, Ladder, Look, STEPS};
 pub use multiple::{false_discovery, mcnemar};
 pub use paired::{Block, Choice, Ran, Seen, compare, is_untrusted, overall};
 pub use quantile::{median, quantile};

@@ -6,7 +6,7 @@
 
 use crate::fit::student_quantile;
 use crate::interval::Z_95;
-use crate::ladder::{ALPHA, Look, rarest};
+use crate::ladder::{ALPHA, CALLED, Look, rarest};
 use crate::seeds::seed_gain;
 use crate::{Interval, false_discovery, mcnemar, median, normal_quantile, shift, signed_rank, wilson};
 use longhaul_record::{
@@ -262,7 +262,7 @@ fn answer(one: &mut Compared, seen: &Seen, choice: &Choice, questions: usize) {
     let untrusted = is_untrusted(one.untrusted, one.blocks);
     for change in &mut one.metrics {
         let metric = METRICS.iter().find(|metric| metric.id == change.metric);
-        change.detectable = detectable(change, alpha, questions);
+        change.detectable = detectable(change, seen.share, questions);
         let higher_is_better = metric.is_some_and(|metric| metric.direction == Direction::Higher);
         change.verdict = if untrusted { Verdict::Untrusted } else { judge(change, higher_is_better) };
         // Who names metrics wants them decided.
@@ -270,12 +270,12 @@ fn answer(one: &mut Compared, seen: &Seen, choice: &Choice, questions: usize) {
         change.decides &= !change.noisy;
     }
     let success = &mut one.success;
-    success.detectable = detectable_failures(one.blocks, alpha / questions.max(1) as f64);
+    success.detectable = detectable_failures(one.blocks, CALLED * seen.share / questions.max(1) as f64);
     success.verdict = match (success.only_base, success.only_head) {
         _ if untrusted => Verdict::Untrusted,
         (0, 0) if one.blocks > 0 => Verdict::Unchanged,
-        (base, head) if success.q <= ALPHA && base > head => Verdict::Regressed,
-        _ if success.q <= ALPHA => Verdict::Improved,
+        (base, head) if success.q <= CALLED && base > head => Verdict::Regressed,
+        _ if success.q <= CALLED => Verdict::Improved,
         _ => Verdict::Inconclusive,
     };
 }
@@ -283,7 +283,7 @@ fn answer(one: &mut Compared, seen: &Seen, choice: &Choice, questions: usize) {
 fn judge(change: &MetricChange, higher_is_better: bool) -> Verdict {
     let Some([low, high]) = change.interval else { return Verdict::Inconclusive };
     let moved = low > 0.0 || high < 0.0;
-    if change.q <= ALPHA && moved && change.shift.abs() >= change.delta {
+    if change.q <= CALLED && moved && change.shift.abs() >= change.delta {
         return if (change.shift > 0.0) == higher_is_better { Verdict::Improved } else { Verdict::Regressed };
     }
     if low > -change.delta && high < change.delta { Verdict::Unchanged } else { Verdict::Inconclusive }
@@ -293,11 +293,11 @@ fn judge(change: &MetricChange, higher_is_better: bool) -> Verdict {
 const POWER: f64 = 0.8;
 
 /// The smallest shift, to either side, that would have been called with a probability of [`POWER`], if it were the only one:
-/// the interval is `2 t(α)` standard errors wide, so there is a standard error; a shift is called that lies `t(α / questions)`
-/// of them off zero and is no smaller than δ, and to be seen that far off in 4 of 5 cases it has to lie `t(0.8)` farther. The
+/// the interval is `2 t(α)` standard errors wide, so there is a standard error; a shift is called that lies `t(c / questions)`
+/// of them off zero, with [`CALLED`] for c, and is no smaller than δ, and to be seen that far off in 4 of 5 cases it has to lie `t(0.8)` farther. The
 /// quantiles are Student's, of one degree of freedom less than there are blocks.
-fn detectable(change: &MetricChange, alpha: f64, questions: usize) -> Option<f64> {
-    let corrected = alpha / questions.max(1) as f64;
+fn detectable(change: &MetricChange, share: f64, questions: usize) -> Option<f64> {
+    let corrected = CALLED * share / questions.max(1) as f64;
     if rarest(change.blocks) > corrected {
         return None;
     }
@@ -305,7 +305,7 @@ fn detectable(change: &MetricChange, alpha: f64, questions: usize) -> Option<f64
     let [low, high] = change.interval.map(|ends| ends.map(scale))?;
     let freedom = f64::from(change.blocks) - 1.0;
     let two_sided = |alpha: f64| student_quantile(1.0 - alpha / 2.0, freedom);
-    let error = (high - low) / 2.0 / two_sided(alpha);
+    let error = (high - low) / 2.0 / two_sided(ALPHA * share);
     let farther = student_quantile(POWER, freedom) * error;
     let least = (two_sided(corrected) * error).max(scale(change.delta)) + farther;
     Some(if change.difference { least } else { least.exp_m1() })
