@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{Request, Response, header};
 use http_body_util::BodyExt;
 use longhaul_dashboard::{BindError, bind, router, serve};
-use longhaul_record::RunRecord;
+use longhaul_record::{Comparison, RunRecord};
 use longhaul_sqlite::SqliteStore;
 use longhaul_store::testing::sample::{self, Shape};
 use longhaul_store::*;
@@ -120,6 +120,15 @@ impl Store for Gone {
         gone()
     }
     async fn commits(&self, _: &CommitFilter) -> Result<Vec<Commit>, ReadError> {
+        gone()
+    }
+    async fn insert_comparison(&self, _: &Comparison) -> Result<Inserted, InsertError> {
+        Ok(Inserted::Known)
+    }
+    async fn comparison(&self, _: &str) -> Result<Option<Comparison>, ReadError> {
+        gone()
+    }
+    async fn comparisons(&self, _: &ComparisonFilter) -> Result<Vec<ComparisonSummary>, ReadError> {
         gone()
     }
 }

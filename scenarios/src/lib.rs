@@ -23,6 +23,7 @@ mod link;
 mod matrix;
 mod patchbay;
 mod payload;
+mod policy;
 mod quantity;
 mod region;
 mod roles;
@@ -41,9 +42,10 @@ pub use expect::{Expect, ExpectedPath};
 pub use files::Read;
 pub use patchbay::{Imported, from_patchbay};
 pub use payload::{Payload, Sort};
+pub use policy::{Inconclusive, Policy};
 pub use roles::Roles;
 pub use scenario::{Head, Scenario};
-pub use schema::{scenario_schema, subject_schema};
+pub use schema::{policy_schema, scenario_schema, subject_schema};
 pub use shipped::{subjects, suite};
 pub use subject::{
     Amount, Build, Capture, Commands, Delivers, FanIn, Limits, Milestone, Program, Ready, Source, Stop, StopSignal,

@@ -3,6 +3,7 @@
 //! Made from the types that the files are read into. Types that read several shapes say which beside themselves, with
 //! [`any_of`] and [`text`].
 
+use crate::policy::PolicyFile;
 use crate::scenario::ScenarioFile;
 use crate::subject::SubjectFile;
 use netsim_topology::{LINK_PRESETS, NAT_PRESETS};
@@ -30,6 +31,11 @@ pub fn scenario_schema() -> String {
 /// The schema of subject files.
 pub fn subject_schema() -> String {
     finished(schemars::schema_for!(SubjectFile), "A longhaul subject")
+}
+
+/// The schema of policy files.
+pub fn policy_schema() -> String {
+    finished(schemars::schema_for!(PolicyFile), "A longhaul policy")
 }
 
 fn finished(mut schema: Schema, title: &str) -> String {

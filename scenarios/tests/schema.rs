@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use longhaul_scenarios::{Draft, Scenario, scenario_schema, subject_schema};
+use longhaul_scenarios::{Draft, Scenario, policy_schema, scenario_schema, subject_schema};
 use serde_json::Value;
 
 /// Editors find them in the repository.
@@ -11,8 +11,10 @@ fn the_schemas_in_the_repository_are_current() {
     for (kind, written, now) in [
         ("scenario", include_str!("../schema/scenario.json"), scenario_schema()),
         ("subject", include_str!("../schema/subject.json"), subject_schema()),
+        ("policy", include_str!("../schema/policy.json"), policy_schema()),
     ] {
-        let hint = format!("write it anew: longhaul {kind} schema >scenarios/schema/{kind}.json");
+        let command = if kind == "policy" { "gate --schema".to_owned() } else { format!("{kind} schema") };
+        let hint = format!("write it anew: longhaul {command} >scenarios/schema/{kind}.json");
         assert!(written == now, "{hint}");
     }
 }

@@ -27,6 +27,10 @@ pub(crate) enum Command {
     Quickstart(QuickstartArgs),
     /// Run scenarios and record the results
     Run(RunArgs),
+    /// Compare two versions of a subject, in pairs of runs on the same network, until it is known which is better
+    Compare(CompareArgs),
+    /// Say whether a change may go in, by a policy file
+    Gate(GateArgs),
     /// Say what this machine can do, and how to mend what it cannot
     Doctor(DoctorArgs),
     /// Show recorded results in the browser
@@ -111,6 +115,101 @@ pub(crate) struct MeasureArgs {
 
 /// So that JSON keeps every seed exact, repetitions included.
 const MAX_SEED: u64 = (1 << 53) - 1 - 1000;
+
+/// Which versions are compared, and on what.
+#[derive(Debug, clap::Args)]
+pub(crate) struct VersionArgs {
+    /// The commit that is judged; without it, HEAD
+    pub(crate) head: Option<String>,
+    /// Judge what lies here, with all changes
+    #[arg(long, conflicts_with = "head")]
+    pub(crate) dirty: bool,
+    /// Compare also if both programs are the same: what is found then is false, so it says how often this machine is fooled
+    #[arg(long = "aa")]
+    pub(crate) even_if_same: bool,
+    /// Seed of the order of runs; block N runs on networks of seed + N
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=MAX_SEED / 2))]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) engines: EngineArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompareArgs {
+    /// The commit that is compared with
+    pub(crate) base: String,
+    #[command(flatten)]
+    pub(crate) versions: VersionArgs,
+    /// Names, patterns, tags or files of scenarios; may be given several times. Without it, lossy-1pct and home-nat
+    #[arg(long = "scenario", value_name = "SCENARIO|PATTERN|TAG|FILE")]
+    pub(crate) scenarios: Vec<String>,
+    /// Name or file of the subject; without it, the one that is built from the repository here
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) subject: Option<String>,
+    /// Compare this metric, and no other that is not named too; each has to be decided. Without it, all, and packets, bytes,
+    /// CPU time and stalls have to be
+    #[arg(long = "metric", value_name = "METRIC")]
+    pub(crate) metrics: Vec<String>,
+    /// How long it may take, builds not counted
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = seconds)]
+    pub(crate) budget: f64,
+    /// The most blocks of each scenario; a block is a run of either version
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub(crate) blocks: u32,
+    /// Run as many blocks again with seeds of their own, to measure what shared ones gain
+    #[arg(long)]
+    pub(crate) independent: bool,
+    /// Show metrics too that neither decide nor have changed
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) all: bool,
+    /// Print the comparison as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The database
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
+    pub(crate) db: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct GateArgs {
+    /// The commit that is compared with
+    #[arg(required_unless_present = "schema")]
+    pub(crate) base: Option<String>,
+    #[command(flatten)]
+    pub(crate) versions: VersionArgs,
+    /// What has to be satisfied; ci/policy.toml in longhaul's repository explains every key
+    #[arg(long, value_name = "FILE", default_value = "ci/policy.toml")]
+    pub(crate) policy: PathBuf,
+    /// Name or file of the subject, instead of the policy's
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) subject: Option<String>,
+    /// Write a page of Markdown, for a comment
+    #[arg(long, value_name = "FILE")]
+    pub(crate) markdown: Option<PathBuf>,
+    /// Print the comparison as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print the JSON Schema of policy files, for editors
+    #[arg(long, exclusive = true)]
+    pub(crate) schema: bool,
+    /// The database
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
+    pub(crate) db: PathBuf,
+}
+
+/// A time with its unit, in seconds.
+fn seconds(text: &str) -> Result<f64, String> {
+    let at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let unit = match unit {
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("use a time with its unit, for example 90s, 10m or 1h".to_owned()),
+    };
+    let number = number.trim().parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
+    number.map(|number| number * unit).ok_or_else(|| "use a time, for example 90s, 10m or 1h".to_owned())
+}
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DoctorArgs {
@@ -602,6 +701,17 @@ mod tests {
     #[test]
     fn arguments_are_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_units() {
+        for (text, expect) in [("90s", Some(90.0)), ("10m", Some(600.0)), ("1.5min", Some(90.0)), ("2h", Some(7200.0))]
+        {
+            assert_eq!(seconds(text).ok(), expect, "{text}");
+        }
+        for text in ["", "10", "0s", "-1s", "m", "10 years", "infs", "NaNs"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -106,6 +106,14 @@ pub(crate) enum CliError {
     /// A commit was named, but nothing of it would be measured.
     #[error("nothing is built from this repository for {}; write a `[build]` in the subject's file", subjects.join(", "))]
     NotBuiltHere { subjects: Vec<String> },
+    /// None of the shipped subjects is built from the repository.
+    #[error(
+        "no subject is built from the repository of this directory; name one with --subject, with a `[build]` in its file"
+    )]
+    NothingBuiltHere,
+    /// A metric that there is not.
+    #[error("no metric is named `{name}`; there are: {}", known.join(", "))]
+    UnknownMetric { name: String, known: Vec<&'static str> },
     /// What was measured before cannot be told from what is here.
     #[error(
         "`--resume` leaves out what was measured of a commit, and there is none here, or the tree differs from it; commit first"
@@ -128,6 +136,13 @@ pub(crate) enum CliError {
     Insert {
         id: String,
         scenario: String,
+        #[source]
+        source: InsertError,
+    },
+    /// A comparison could not be kept.
+    #[error("comparison {id} could not be recorded; its runs are kept")]
+    InsertComparison {
+        id: String,
         #[source]
         source: InsertError,
     },
@@ -183,6 +198,8 @@ impl CliError {
             | CliError::UnknownHost { .. }
             | CliError::UnknownCommit { .. }
             | CliError::NotBuiltHere { .. }
+            | CliError::NothingBuiltHere
+            | CliError::UnknownMetric { .. }
             | CliError::NoCommit
             | CliError::Terminal
             | CliError::Unfit { .. }
@@ -210,6 +227,7 @@ impl CliError {
             | CliError::Open(_)
             | CliError::Results(_)
             | CliError::Insert { .. }
+            | CliError::InsertComparison { .. }
             | CliError::Bind(_)
             | CliError::Program { .. }
             | CliError::Environment { .. } => Exit::Environment,

@@ -6,6 +6,7 @@
 mod args;
 mod calibrate;
 mod catalog;
+mod compare;
 mod comparison;
 mod conformance;
 mod detect;
@@ -13,6 +14,7 @@ mod doctor;
 mod error;
 mod expectation;
 mod export;
+mod gate;
 mod import;
 mod lab;
 mod listing;
@@ -58,6 +60,8 @@ fn dispatch(args: Args) -> Result<ExitCode, CliError> {
     match args.command {
         Command::Quickstart(args) => quickstart::quickstart(&args).map(done),
         Command::Run(args) => run::command(&args).map(done),
+        Command::Compare(args) => compare::command(&args).map(done),
+        Command::Gate(args) => gate::command(&args).map(done),
         Command::Doctor(args) => doctor::command(&args).map(done),
         Command::Serve(args) => serve::command(&args).map(done),
         Command::Scenario(command) => listing::scenario(&command).map(done),

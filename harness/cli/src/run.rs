@@ -8,7 +8,7 @@ use crate::output;
 use crate::progress::Bar;
 use crate::stop::Stop;
 use crate::{VERSION, table};
-use longhaul_record::{Exit, HostDetail, Outcome, RunRecord, Trigger, text};
+use longhaul_record::{Exit, HostDetail, Outcome, Pairing, RunRecord, Trigger, text};
 use longhaul_runner::{Order, Payload, Prepared, Programs, Repository, Source, machine, repository, repository_at};
 use longhaul_scenarios::{Scenario, Sort, Subject};
 use longhaul_sqlite::SqliteStore;
@@ -91,7 +91,7 @@ pub(crate) fn runtime() -> Result<Runtime, CliError> {
 /// What is measured: a repository, if there is one, and where programs are looked for.
 pub(crate) struct UnderTest {
     pub(crate) repository: Option<Repository>,
-    programs: Programs,
+    pub(crate) programs: Programs,
 }
 
 /// What lies in this directory; or, of its repository, the commit that `revision` names.
@@ -103,7 +103,7 @@ pub(crate) fn under_test(revision: Option<&str>) -> Result<UnderTest, CliError> 
     Ok(UnderTest { repository: Some(repository), programs })
 }
 
-fn tree() -> UnderTest {
+pub(crate) fn tree() -> UnderTest {
     let repository = repository(&here());
     let source = repository.as_ref().map(|repository| Source::Tree(repository.top.clone()));
     UnderTest { repository, programs: Programs::of_this_process(source) }
@@ -134,7 +134,7 @@ pub(crate) fn report(args: &MeasureArgs, scenarios: &[Scenario], records: &[RunR
 
 /// An untrusted run is tried again at once, up to this often: the machine may have been busy for a moment. Every
 /// attempt is recorded; the last one is the command's result.
-const ATTEMPTS: u32 = 3;
+pub(crate) const ATTEMPTS: u32 = 3;
 
 /// Runs everything. Each record is stored, and printed if asked for, before the next run starts.
 pub(crate) fn measure(
@@ -151,8 +151,8 @@ pub(crate) fn measure(
     let prepared = prepare(asked)?;
     let repository = asked.under_test.repository.as_ref();
     let engines = args.engines.engines();
-    let (seed, json, machine) = (args.seed, args.json, machine(VERSION, engines));
-    let context = Context { seed, json, repository, machine, engines, valgrind, sandbox, stop };
+    let (json, machine) = (args.json, machine(VERSION, engines));
+    let context = Context { json, repository, machine, engines, valgrind, sandbox, stop };
     let repeats = |scenario: &Scenario| args.repeat.unwrap_or(scenario.repeat);
     let wanted = |scenario: &Scenario| prepared.iter().filter(|subject| subject.can_try(scenario)).count();
     let total = scenarios.iter().map(|scenario| repeats(scenario) as usize * wanted(scenario)).sum();
@@ -177,7 +177,8 @@ pub(crate) fn measure(
         let payload = stage(scenario, sandbox, &staging)?;
         for iteration in 0..repeats(scenario) {
             for Ready { prepared: subject, .. } in &tried {
-                let key = (scenario.hash(), subject.subject.name.clone(), context.seed_of(iteration));
+                let seed = args.seed + u64::from(iteration);
+                let key = (scenario.hash(), subject.subject.name.clone(), seed);
                 if let Some(id) = kept.get(&key) {
                     records.extend(runtime.block_on(store.run(id))?);
                     continue;
@@ -186,7 +187,8 @@ pub(crate) fn measure(
                 let mut attempt = 1;
                 records.push(loop {
                     let bar = Bar::new(number, total, &scenario.name, &subject.subject.name);
-                    let Some(record) = context.run(scenario, subject, &payload, iteration, &bar) else {
+                    let at = At { seed, iteration, pairing: None };
+                    let Some(record) = context.run(scenario, subject, &payload, at, &bar) else {
                         bar.abandon();
                         return Err(CliError::Interrupted { recorded });
                     };
@@ -225,7 +227,7 @@ fn kept(context: &Context, runtime: &Runtime, store: &SqliteStore) -> Result<Kep
     Ok(runs.map(|run| ((run.scenario_hash, run.subject, run.seed), run.id)).collect())
 }
 
-fn valgrind(programs: &Programs) -> Result<PathBuf, CliError> {
+pub(crate) fn valgrind(programs: &Programs) -> Result<PathBuf, CliError> {
     programs.tool("valgrind").ok_or(CliError::NoValgrind)
 }
 
@@ -239,18 +241,19 @@ pub(crate) fn once(
     let engines = Engines::default();
     let machine = machine(VERSION, engines);
     let valgrind = None;
-    let context = Context { seed: 1, json: false, repository: None, machine, engines, valgrind, sandbox, stop };
+    let context = Context { json: false, repository: None, machine, engines, valgrind, sandbox, stop };
     let staging = sandbox.scratch().join("staged");
     let payload = stage(scenario, sandbox, &staging)?;
     let bar = Bar::new(1, 1, &scenario.name, &prepared.subject.name);
-    let record = context.run(scenario, prepared, &payload, 0, &bar);
+    let at = At { seed: 1, iteration: 0, pairing: None };
+    let record = context.run(scenario, prepared, &payload, at, &bar);
     bar.abandon();
     remove(&staging)?;
     Ok(record)
 }
 
 /// The inner error is the run's.
-fn stage(
+pub(crate) fn stage(
     scenario: &Scenario,
     sandbox: &Sandbox,
     staging: &Path,
@@ -299,24 +302,27 @@ fn prepare(asked: &Asked) -> Result<Vec<Ready>, CliError> {
 }
 
 /// What all runs of a command share.
-struct Context<'a> {
-    seed: u64,
-    json: bool,
-    repository: Option<&'a Repository>,
-    machine: HostDetail,
-    engines: Engines,
-    valgrind: Option<&'a Path>,
-    sandbox: &'a Sandbox,
-    stop: &'a Stop,
+pub(crate) struct Context<'a> {
+    /// Whether records are printed.
+    pub(crate) json: bool,
+    pub(crate) repository: Option<&'a Repository>,
+    pub(crate) machine: HostDetail,
+    pub(crate) engines: Engines,
+    pub(crate) valgrind: Option<&'a Path>,
+    pub(crate) sandbox: &'a Sandbox,
+    pub(crate) stop: &'a Stop,
+}
+
+/// What is a single run's own.
+pub(crate) struct At {
+    pub(crate) seed: u64,
+    pub(crate) iteration: u32,
+    pub(crate) pairing: Option<Pairing>,
 }
 
 impl Context<'_> {
-    fn seed_of(&self, iteration: u32) -> u64 {
-        self.seed + u64::from(iteration)
-    }
-
     /// Stores the record, and prints it if asked for, each whether or not the other works.
-    fn keep(&self, record: &RunRecord, runtime: &Runtime, store: &SqliteStore) -> Result<(), CliError> {
+    pub(crate) fn keep(&self, record: &RunRecord, runtime: &Runtime, store: &SqliteStore) -> Result<(), CliError> {
         let inserted = runtime.block_on(store.insert_run(record));
         let printed = if self.json { to_json(record).and_then(|json| output::json(&json)) } else { Ok(()) };
         let inserted = inserted.map(drop).map_err(|source| CliError::Insert {
@@ -327,12 +333,13 @@ impl Context<'_> {
         inserted.and(printed)
     }
 
-    fn run(
+    /// `None` if the user interrupted it.
+    pub(crate) fn run(
         &self,
         scenario: &Scenario,
         prepared: &Prepared,
         payload: &Result<Payload, longhaul_runner::PayloadError>,
-        iteration: u32,
+        At { seed, iteration, pairing }: At,
         bar: &Bar,
     ) -> Option<RunRecord> {
         let scratch = self.sandbox.scratch().join("run");
@@ -343,9 +350,10 @@ impl Context<'_> {
             repository: self.repository,
             machine: &self.machine,
             engines: self.engines,
-            seed: self.seed_of(iteration),
+            seed,
             iteration,
-            trigger: if std::env::var_os("CI").is_some() { Trigger::Ci } else { Trigger::Local },
+            pairing,
+            trigger: trigger(),
             valgrind: self.valgrind,
             scratch: &scratch,
         };
@@ -358,7 +366,12 @@ impl Context<'_> {
     }
 }
 
-fn remove(directory: &Path) -> Result<(), CliError> {
+/// What asks for the runs of this program.
+pub(crate) fn trigger() -> Trigger {
+    if std::env::var_os("CI").is_some() { Trigger::Ci } else { Trigger::Local }
+}
+
+pub(crate) fn remove(directory: &Path) -> Result<(), CliError> {
     match fs::remove_dir_all(directory) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
             Err(CliError::Environment { what: "cannot clear the scratch directory", source })

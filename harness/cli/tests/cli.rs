@@ -8,6 +8,8 @@
 
 #[path = "cli/builds.rs"]
 mod builds;
+#[path = "cli/compares.rs"]
+mod compares;
 #[path = "cli/cross.rs"]
 mod cross;
 #[path = "cli/detecting.rs"]
@@ -95,6 +97,7 @@ const ANYWHERE: &[Test] = &[
     ("a_closed_pipe_is_no_accident", questions::a_closed_pipe_is_no_accident),
     ("a_commit_is_built_once", builds::a_commit_is_built_once),
     ("a_commit_that_cannot_be_built_is_named", builds::a_commit_that_cannot_be_built_is_named),
+    ("mistakes_in_policies_are_named", compares::mistakes_in_policies_are_named),
     ("a_database_that_cannot_be_served_is_refused", places::a_database_that_cannot_be_served_is_refused),
     ("a_port_in_use_is_said_when_serving", places::a_port_in_use_is_said_when_serving),
     ("recorded_results_are_served", serving::recorded_results_are_served),
@@ -127,6 +130,13 @@ const IN_A_LAB: &[Test] = &[
     ("an_unreachable_provider_is_not_trusted", subjects::an_unreachable_provider_is_not_trusted),
     ("hosts_that_cannot_meet_are_measured_on_their_own", subjects::hosts_that_cannot_meet_are_measured_on_their_own),
     ("a_closed_pipe_loses_no_result", subjects::a_closed_pipe_loses_no_result),
+    ("a_change_is_called_what_it_is", compares::a_change_is_called_what_it_is),
+    ("what_lies_here_is_compared_too", compares::what_lies_here_is_compared_too),
+    ("the_same_program_is_not_compared_unless_asked", compares::the_same_program_is_not_compared_unless_asked),
+    ("too_little_is_inconclusive", compares::too_little_is_inconclusive),
+    ("versions_that_cannot_be_compared_are_named", compares::versions_that_cannot_be_compared_are_named),
+    ("an_interrupted_comparison_shows_what_there_is", compares::an_interrupted_comparison_shows_what_there_is),
+    ("a_gate_does_as_its_policy_says", compares::a_gate_does_as_its_policy_says),
     ("interruption_keeps_what_is_recorded", interruption::interruption_keeps_what_is_recorded),
     ("a_killed_run_leaves_nothing_behind", interruption::a_killed_run_leaves_nothing_behind),
 ];

@@ -24,6 +24,6 @@ pub use git::{Repository, repository, repository_at};
 pub use machine::machine;
 pub use payload::{Payload, PayloadError};
 pub use program::{PrepareError, Prepared, Programs};
-pub use run::{Order, run};
+pub use run::{Order, new_id, run};
 pub use transfer::{Interrupt, Progress};
 pub use yardstick::{Bound, Case, Cost, Goal, YardstickError, Yardsticks, yardsticks};

@@ -31,6 +31,8 @@ pub struct Prepared {
     programs: BTreeMap<String, PathBuf>,
     /// The search path its processes get.
     path: String,
+    /// What was built for it, if anything was.
+    artifact: Option<PathBuf>,
 }
 
 /// Why a subject cannot be run here.
@@ -98,7 +100,8 @@ impl Programs {
             .and_then(|(_, command)| command.first())
             .and_then(|program| programs.get(program));
         let binary_hash = binary.and_then(|path| hash_of(path).ok());
-        let mut prepared = Prepared { subject: subject.clone(), detail: SubjectDetail::default(), programs, path };
+        let detail = SubjectDetail::default();
+        let mut prepared = Prepared { subject: subject.clone(), detail, programs, path, artifact };
         let delivers_nothing = subject.delivers == Delivers::Nothing;
         prepared.detail = SubjectDetail { version: prepared.ask_version(), binary_hash, delivers_nothing };
         Ok(prepared)
@@ -165,6 +168,18 @@ fn belongings(program: &Path, home: Option<&Path>) -> Vec<PathBuf> {
     found
 }
 
+/// Adds the names and contents of a file, or of all that is in a directory, in order of their names.
+fn add_to(hasher: &mut blake3::Hasher, path: &Path) -> io::Result<()> {
+    hasher.update(path.file_name().unwrap_or_default().as_encoded_bytes()).update(b"\0");
+    if !path.is_dir() {
+        return hasher.update_reader(std::fs::File::open(path)?).map(drop);
+    }
+    let entries = std::fs::read_dir(path)?.map(|entry| Ok(entry?.path()));
+    let mut entries: Vec<PathBuf> = entries.collect::<io::Result<_>>()?;
+    entries.sort();
+    entries.iter().try_for_each(|entry| add_to(hasher, entry))
+}
+
 fn hash_of(path: &Path) -> io::Result<String> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(std::fs::File::open(path)?)?;
@@ -175,6 +190,13 @@ impl Prepared {
     /// Where each of its programs is.
     pub fn places(&self) -> Vec<String> {
         self.programs.values().map(|path| path.display().to_string()).collect()
+    }
+
+    /// BLAKE3 hash over all of its programs and all that was built for it, in hexadecimal: the same one, the same behaviour.
+    pub fn programs_hash(&self) -> io::Result<String> {
+        let mut hasher = blake3::Hasher::new();
+        self.programs.values().chain(&self.artifact).try_for_each(|path| add_to(&mut hasher, path))?;
+        Ok(hasher.finalize().to_hex().to_string())
     }
 
     /// The command line with its program's own path.

@@ -9,7 +9,8 @@ use crate::payload::Payload;
 use crate::program::Prepared;
 use crate::transfer::{Failure, Interrupt, Progress, Seen, Setting, TransferError, out_of, space_bytes, transfer};
 use longhaul_record::{
-    Calibration, Fidelity, HostDetail, LinkReport, Outcome, RunRecord, SCHEMA, Sample, Tolerance, Trigger, text,
+    Calibration, Fidelity, HostDetail, LinkReport, Outcome, Pairing, RunRecord, SCHEMA, Sample, Tolerance, Trigger,
+    text,
 };
 use longhaul_scenarios::{Delivers, Scenario, Sort};
 use longhaul_stats::{judge, judge_cross};
@@ -38,6 +39,8 @@ pub struct Order<'a> {
     pub seed: u64,
     /// Which repetition it is.
     pub iteration: u32,
+    /// Where it stands in a comparison, if it is part of one.
+    pub pairing: Option<Pairing>,
     /// What asked for it.
     pub trigger: Trigger,
     /// Where Valgrind is, if instructions are to be counted instead of times measured.
@@ -211,17 +214,22 @@ fn judge_record(record: &mut RunRecord) {
     }
 }
 
-fn empty_record(order: &Order) -> RunRecord {
-    let started_ms = wall_ms();
+/// A new id of something that starts now, in milliseconds since 1970: a UUIDv7 in its usual text form.
+pub fn new_id(started_ms: i64) -> String {
     let (seconds, millis) = (started_ms.div_euclid(1000), started_ms.rem_euclid(1000));
     let stamp = Timestamp::from_unix(
         NoContext,
         u64::try_from(seconds).unwrap_or(0),
         u32::try_from(millis).unwrap_or(0) * 1_000_000,
     );
+    Uuid::new_v7(stamp).to_string()
+}
+
+fn empty_record(order: &Order) -> RunRecord {
+    let started_ms = wall_ms();
     RunRecord {
         schema: SCHEMA,
-        id: Uuid::new_v7(stamp).to_string(),
+        id: new_id(started_ms),
         project: order.repository.map_or_else(|| "unnamed".into(), |repository| repository.project.clone()),
         commit: order.repository.map(|repository| repository.commit.clone()),
         commit_detail: order.repository.map(|repository| repository.detail.clone()),
@@ -239,6 +247,7 @@ fn empty_record(order: &Order) -> RunRecord {
         trigger: order.trigger,
         outcome: Outcome::SetupFailed,
         reason: None,
+        pairing: order.pairing.clone(),
         payload_bytes: 0,
         payload_files: 0,
         calibration: Calibration::default(),

@@ -60,7 +60,11 @@ pub fn read(file: &str, text: &str) -> Result<Measured, ImportError> {
     };
     let outcome = match report.error {
         Some(error) => Err(error),
-        None => Ok(arrived(file, &report.end.unwrap_or_default())?),
+        None => match arrived(file, &report.end.unwrap_or_default())? {
+            // Short tests end before the receiver has counted anything.
+            (_, 0.0) => Err("the receiver counted nothing".to_owned()),
+            arrived => Ok(arrived),
+        },
     };
     let bytes = outcome.as_ref().map_or(0, |(_, bytes)| *bytes as u64);
     let measured = Measured::new("iperf3", &name, text, outcome.map(|(samples, _)| samples.into()));
@@ -116,6 +120,9 @@ mod tests {
         let text = r#"{"start":{"connected":[]},"intervals":[],"end":{},"error":"unable to connect: refused"}"#;
         let measured = read("a.json", text).unwrap();
         assert_eq!((measured.name.as_str(), measured.outcome), ("iperf3", Err("unable to connect: refused".into())));
+        let nothing = r#""end":{"sum_received":{"seconds":0,"bytes":0,"bits_per_second":0}}"#;
+        let measured = read("a.json", &report(r#""protocol":"TCP","num_streams":1"#, nothing)).unwrap();
+        assert_eq!(measured.outcome, Err("the receiver counted nothing".into()));
         let start = r#""protocol":"TCP","num_streams":1"#;
         for (rest, expected) in [
             (r#""end":{}"#, "a.json: `end.sum_received`: it is missing: the test has no result"),

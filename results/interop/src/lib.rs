@@ -172,6 +172,7 @@ fn bare(host: HostDetail) -> RunRecord {
         trigger: Trigger::Import,
         outcome: Outcome::Ok,
         reason: None,
+        pairing: None,
         payload_bytes: 0,
         payload_files: 0,
         calibration: Calibration::default(),

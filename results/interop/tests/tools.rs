@@ -54,7 +54,7 @@ fn what_iperf3_writes_is_read() {
     };
     let lines = BufReader::new(server.stdout.take().unwrap()).lines();
     assert!(lines.map_while(Result::ok).any(|line| line.contains("Server listening")));
-    let client = ["iperf3", "--client", "127.0.0.1", "--port", &port, "--bytes", "1M", "--json"];
+    let client = ["iperf3", "--client", "127.0.0.1", "--port", &port, "--time", "1", "--json"];
     let report = output(directory.path(), &client).unwrap();
     server.wait().unwrap();
     let measured = iperf3::read("-", text(&report.stdout)).unwrap();

@@ -9,6 +9,7 @@
 
 mod alert;
 mod calibration;
+mod comparison;
 mod cross;
 mod exit;
 mod metric;
@@ -21,9 +22,13 @@ pub use calibration::{
     Calibration, DelayCheck, DelayQuantile, Dependence, Fidelity, Hairpinned, LatenessBucket, LinkReport, LossCheck,
     MtuCheck, NatBehaviour, NatCheck, PathCheck, RateCheck, Tolerance,
 };
+pub use comparison::{
+    Arm, COMPARISON_SCHEMA, Compared, Comparison, End, MetricChange, Pairing, RanIn, SeedGain, Side, SuccessChange,
+    Verdict,
+};
 pub use cross::{CrossKind, CrossReport};
 pub use exit::Exit;
-pub use metric::{Direction, METRICS, Metric, Unit, metric};
+pub use metric::{Direction, METRICS, Metric, Standing, Unit, metric};
 pub use protocol::{Event, MAX_EVENT_BYTES, ProtocolError};
 pub use run::{
     CommitDetail, ExitState, HostDetail, NetworkChange, Outcome, ProcessReport, Recovery, Role, RunRecord, SCHEMA,

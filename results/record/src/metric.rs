@@ -28,6 +28,18 @@ pub enum Direction {
     Higher,
 }
 
+/// What a metric counts for where two versions are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Decides: there is little noise in it, and blocks are run until it is decided.
+    First,
+    /// Is judged with what was run for those.
+    Second,
+    /// Says the same as another metric of the same run, in other words: one question is not asked twice.
+    Restated,
+}
+
 /// One thing that is measured of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Metric {
@@ -41,6 +53,11 @@ pub struct Metric {
     pub direction: Direction,
     /// δ: the smallest relative change that matters, in thousandths.
     pub delta_permille: u32,
+    /// What it counts for where two versions are compared.
+    pub standing: Standing,
+    /// Of what can be 0: the smallest difference that matters, in the metric's unit, however small the values. Such metrics
+    /// are compared by differences, all others by ratios.
+    pub least_difference: Option<f64>,
     /// One sentence: what exactly is counted, from when to when.
     pub definition: &'static str,
 }
@@ -53,6 +70,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::BitsPerSecond,
         direction: Direction::Higher,
         delta_permille: 30,
+        standing: Standing::Restated,
+        least_difference: None,
         definition: "Payload bits of all fetchers divided by the transfer time.",
     },
     Metric {
@@ -61,6 +80,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Seconds,
         direction: Direction::Lower,
         delta_permille: 30,
+        standing: Standing::Second,
+        least_difference: None,
         definition: "From the first fetcher's connection being up to the last payload byte written by any.",
     },
     Metric {
@@ -69,6 +90,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Seconds,
         direction: Direction::Lower,
         delta_permille: 30,
+        standing: Standing::Second,
+        least_difference: None,
         definition: "From the start of a fetcher process to its connection being up; of several, the slowest.",
     },
     Metric {
@@ -77,6 +100,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Seconds,
         direction: Direction::Lower,
         delta_permille: 30,
+        standing: Standing::Second,
+        least_difference: None,
         definition: "From the start of a fetcher process to its first payload byte; of several, the slowest.",
     },
     Metric {
@@ -85,6 +110,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Seconds,
         direction: Direction::Lower,
         delta_permille: 30,
+        standing: Standing::Second,
+        least_difference: None,
         definition: "From the start of the first fetcher process to the exit of the last, seen from outside.",
     },
     Metric {
@@ -93,6 +120,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Seconds,
         direction: Direction::Lower,
         delta_permille: 50,
+        standing: Standing::Second,
+        least_difference: None,
         definition: "What the slowest provider took to make its payload ready, by its own word; no part of any other time.",
     },
     Metric {
@@ -101,6 +130,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Seconds,
         direction: Direction::Lower,
         delta_permille: 50,
+        standing: Standing::Second,
+        least_difference: None,
         definition: "From the start of a fetcher process to its first path without a relay, by its own word; of several, the slowest.",
     },
     Metric {
@@ -109,6 +140,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Seconds,
         direction: Direction::Lower,
         delta_permille: 100,
+        standing: Standing::Second,
+        least_difference: Some(0.1),
         definition: "Longest time between a fetcher's first and last byte in which less than 500 IP bytes per 50 ms came, of 200 ms and more.",
     },
     Metric {
@@ -117,6 +150,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Seconds,
         direction: Direction::Lower,
         delta_permille: 100,
+        standing: Standing::First,
+        least_difference: Some(0.1),
         definition: "Sum of all stalls of all fetchers.",
     },
     Metric {
@@ -125,6 +160,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Seconds,
         direction: Direction::Lower,
         delta_permille: 100,
+        standing: Standing::Second,
+        least_difference: Some(0.1),
         definition: "From the end of what cut the transfer off to its bytes flowing again; of several fetchers and disturbances, the longest.",
     },
     Metric {
@@ -133,6 +170,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Ratio,
         direction: Direction::Higher,
         delta_permille: 30,
+        standing: Standing::Second,
+        least_difference: None,
         definition: "Jain's index of the fetchers' goodput: 1 when all got the same, 1/n when one got everything.",
     },
     Metric {
@@ -141,6 +180,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Ratio,
         direction: Direction::Higher,
         delta_permille: 30,
+        standing: Standing::Second,
+        least_difference: None,
         definition: "Goodput divided by the sum of it and the goodput of the TCP flows beside it.",
     },
     Metric {
@@ -149,6 +190,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Ratio,
         direction: Direction::Higher,
         delta_permille: 30,
+        standing: Standing::Restated,
+        least_difference: None,
         definition: "IP bits handed to the fetchers, divided by what the links could have carried in the transfer time.",
     },
     Metric {
@@ -157,6 +200,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Bytes,
         direction: Direction::Lower,
         delta_permille: 10,
+        standing: Standing::First,
+        least_difference: None,
         definition: "IP bytes on the fetchers' access links, both directions, lost packets included.",
     },
     Metric {
@@ -165,6 +210,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Count,
         direction: Direction::Lower,
         delta_permille: 10,
+        standing: Standing::First,
+        least_difference: None,
         definition: "IP packets on the fetchers' access links, both directions, lost packets included.",
     },
     Metric {
@@ -173,6 +220,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Ratio,
         direction: Direction::Lower,
         delta_permille: 10,
+        standing: Standing::Restated,
+        least_difference: None,
         definition: "Bytes on the wire divided by payload bytes.",
     },
     Metric {
@@ -181,6 +230,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Ratio,
         direction: Direction::Lower,
         delta_permille: 10,
+        standing: Standing::Restated,
+        least_difference: None,
         definition: "Packets on the wire divided by the payload's blocks of 256 KiB.",
     },
     Metric {
@@ -189,6 +240,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Ratio,
         direction: Direction::Lower,
         delta_permille: 10,
+        standing: Standing::Second,
+        least_difference: None,
         definition: "Protocol messages a fetcher sent and got, by its own word, divided by the payload's blocks of 256 KiB.",
     },
     Metric {
@@ -197,6 +250,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Ratio,
         direction: Direction::Lower,
         delta_permille: 20,
+        standing: Standing::Second,
+        least_difference: Some(0.005),
         definition: "Bytes the providers sent beyond payload and 40 header bytes a packet, by payload: what was sent again, plus framing and encryption.",
     },
     Metric {
@@ -205,6 +260,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Count,
         direction: Direction::Lower,
         delta_permille: 30,
+        standing: Standing::Second,
+        least_difference: None,
         definition: "Different transport five-tuples the fetchers' hosts sent packets on.",
     },
     Metric {
@@ -213,6 +270,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Bytes,
         direction: Direction::Higher,
         delta_permille: 50,
+        standing: Standing::Second,
+        least_difference: Some(65_536.0),
         definition: "Payload bytes that came without a relay, by the fetchers' own word.",
     },
     Metric {
@@ -221,6 +280,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Bytes,
         direction: Direction::Lower,
         delta_permille: 50,
+        standing: Standing::Second,
+        least_difference: Some(65_536.0),
         definition: "Payload bytes that came through a relay, by the fetchers' own word.",
     },
     Metric {
@@ -229,6 +290,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Seconds,
         direction: Direction::Lower,
         delta_permille: 50,
+        standing: Standing::Second,
+        least_difference: None,
         definition: "From asking who has a key to the first answer that names somebody: median of the lookups that found one.",
     },
     Metric {
@@ -237,6 +300,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Seconds,
         direction: Direction::Lower,
         delta_permille: 100,
+        standing: Standing::Second,
+        least_difference: None,
         definition: "Which of the lookups that found somebody 95 in 100 did not exceed.",
     },
     Metric {
@@ -245,6 +310,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Ratio,
         direction: Direction::Higher,
         delta_permille: 20,
+        standing: Standing::First,
+        least_difference: Some(0.02),
         definition: "Lookups that found somebody divided by all lookups.",
     },
     Metric {
@@ -253,6 +320,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Ratio,
         direction: Direction::Lower,
         delta_permille: 30,
+        standing: Standing::First,
+        least_difference: None,
         definition: "Protocol messages a fetcher sent and got for its lookups, by its own word, divided by the lookups.",
     },
     Metric {
@@ -261,6 +330,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Ratio,
         direction: Direction::Lower,
         delta_permille: 30,
+        standing: Standing::First,
+        least_difference: None,
         definition: "Packets on the fetchers' access links, both directions, joining included, divided by the lookups.",
     },
     Metric {
@@ -269,6 +340,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Seconds,
         direction: Direction::Lower,
         delta_permille: 30,
+        standing: Standing::First,
+        least_difference: None,
         definition: "User plus system time of all processes of one side, of the operating system's own accounting.",
     },
     Metric {
@@ -277,6 +350,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Seconds,
         direction: Direction::Lower,
         delta_permille: 30,
+        standing: Standing::Restated,
+        least_difference: None,
         definition: "CPU time of one side divided by the payload of all fetchers in GiB.",
     },
     Metric {
@@ -285,6 +360,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Count,
         direction: Direction::Lower,
         delta_permille: 100,
+        standing: Standing::Second,
+        least_difference: Some(20.0),
         definition: "How often one side's processes gave the processor up or had it taken away.",
     },
     Metric {
@@ -293,6 +370,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Bytes,
         direction: Direction::Lower,
         delta_permille: 50,
+        standing: Standing::Second,
+        least_difference: None,
         definition: "Largest resident set of any process of one side.",
     },
     Metric {
@@ -301,6 +380,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Seconds,
         direction: Direction::Lower,
         delta_permille: 50,
+        standing: Standing::Second,
+        least_difference: Some(0.002),
         definition: "Longest wait of a packet for its turn on a rate-limited link of the scenario.",
     },
     Metric {
@@ -309,6 +390,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Seconds,
         direction: Direction::Lower,
         delta_permille: 50,
+        standing: Standing::Second,
+        least_difference: Some(0.002),
         definition: "Median over intervals of 50 ms of the longest wait of a packet for any link's turn.",
     },
     Metric {
@@ -317,6 +400,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Count,
         direction: Direction::Lower,
         delta_permille: 10,
+        standing: Standing::First,
+        least_difference: None,
         definition: "Instructions that one side's processes executed outside the kernel, counted by Valgrind's Callgrind.",
     },
     Metric {
@@ -325,6 +410,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Seconds,
         direction: Direction::Lower,
         delta_permille: 30,
+        standing: Standing::Second,
+        least_difference: None,
         definition: "Of a benchmark that another tool ran: the time one iteration takes, by that tool's own estimate.",
     },
     Metric {
@@ -333,6 +420,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Bytes,
         direction: Direction::Lower,
         delta_permille: 10,
+        standing: Standing::First,
+        least_difference: Some(1.0),
         definition: "Of a benchmark that another tool ran: the bytes one iteration allocates, by that tool's own count.",
     },
     Metric {
@@ -341,6 +430,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Count,
         direction: Direction::Lower,
         delta_permille: 10,
+        standing: Standing::First,
+        least_difference: Some(1.0),
         definition: "Of a benchmark that another tool ran: how often one iteration allocates, by that tool's own count.",
     },
     Metric {
@@ -349,6 +440,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Ratio,
         direction: Direction::Lower,
         delta_permille: 30,
+        standing: Standing::Second,
+        least_difference: None,
         definition: "Of a benchmark that another tool ran: its number, in the unit that the benchmark's name ends with.",
     },
     Metric {
@@ -357,6 +450,8 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Ratio,
         direction: Direction::Higher,
         delta_permille: 30,
+        standing: Standing::Second,
+        least_difference: None,
         definition: "Of a benchmark that another tool ran: its number, in the unit that the benchmark's name ends with.",
     },
 ];

@@ -1,6 +1,6 @@
 //! The run record: one execution of one subject in one scenario, with the evidence of how it was obtained.
 
-use crate::{Calibration, CrossReport, Fidelity, LinkReport, Tolerance};
+use crate::{Calibration, CrossReport, Fidelity, LinkReport, Pairing, Tolerance};
 use serde::{Deserialize, Serialize};
 
 /// Version of the record's shape. A reader refuses a larger one.
@@ -47,6 +47,9 @@ pub struct RunRecord {
     pub outcome: Outcome,
     /// Why the outcome is not `ok`, for a person.
     pub reason: Option<String>,
+    /// Where it stands in a comparison; absent in all other runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairing: Option<Pairing>,
     /// Payload size in bytes, without any protocol's overhead.
     pub payload_bytes: u64,
     /// Files the payload consists of.

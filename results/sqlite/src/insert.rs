@@ -3,7 +3,7 @@
 use crate::SqliteStore;
 use crate::artifact::Artifact;
 use crate::trouble::trouble;
-use longhaul_record::{Outcome, RunRecord, Sample};
+use longhaul_record::{HostDetail, Outcome, RunRecord, Sample};
 use longhaul_store::{Evidence, InsertError, Inserted, check};
 use sqlx::SqliteConnection;
 
@@ -64,14 +64,7 @@ async fn place(db: &mut SqliteConnection, run: &RunRecord) -> Result<Place, sqlx
     let project = named(db, "projects", &run.project).await?;
     let scenario = named(db, "scenarios", &run.scenario).await?;
     let subject = named(db, "subjects", &run.subject).await?;
-    let host: i64 = sqlx::query_scalar(
-        "INSERT INTO hosts (fingerprint, cpu) VALUES (?, ?)
-         ON CONFLICT (fingerprint) DO UPDATE SET cpu = excluded.cpu RETURNING id",
-    )
-    .bind(&run.host.fingerprint)
-    .bind(&run.host.cpu)
-    .fetch_one(&mut *db)
-    .await?;
+    let host = host(db, &run.host).await?;
     let version = sqlx::query_scalar(
         "INSERT INTO scenario_versions (scenario_id, hash, words) VALUES (?, ?, ?)
          ON CONFLICT (scenario_id, hash) DO UPDATE SET words = excluded.words RETURNING id",
@@ -95,8 +88,20 @@ async fn place(db: &mut SqliteConnection, run: &RunRecord) -> Result<Place, sqlx
     Ok(Place { cell, version, commit, order_ms })
 }
 
+/// The row of a machine.
+pub(crate) async fn host(db: &mut SqliteConnection, host: &HostDetail) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "INSERT INTO hosts (fingerprint, cpu) VALUES (?, ?)
+         ON CONFLICT (fingerprint) DO UPDATE SET cpu = excluded.cpu RETURNING id",
+    )
+    .bind(&host.fingerprint)
+    .bind(&host.cpu)
+    .fetch_one(db)
+    .await
+}
+
 /// The row of a name. `table` is one of our own constants, never input.
-async fn named(db: &mut SqliteConnection, table: &'static str, name: &str) -> Result<i64, sqlx::Error> {
+pub(crate) async fn named(db: &mut SqliteConnection, table: &'static str, name: &str) -> Result<i64, sqlx::Error> {
     let sql = match table {
         "projects" => "INSERT INTO projects (name) VALUES (?) ON CONFLICT DO UPDATE SET name = name RETURNING id",
         "scenarios" => "INSERT INTO scenarios (name) VALUES (?) ON CONFLICT DO UPDATE SET name = name RETURNING id",

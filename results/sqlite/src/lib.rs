@@ -7,6 +7,7 @@
 //! All SQL of the workspace lives here (and in the other backends to come).
 
 mod artifact;
+mod comparison;
 mod insert;
 mod open;
 mod overview;
@@ -19,10 +20,10 @@ mod trouble;
 pub use open::{OpenError, Options, SqliteStore};
 
 use async_trait::async_trait;
-use longhaul_record::RunRecord;
+use longhaul_record::{Comparison, RunRecord};
 use longhaul_store::{
-    Commit, CommitFilter, InsertError, Inserted, OverviewQuery, OverviewRow, ReadError, RunFilter, RunSummary, Scope,
-    SeriesQuery, SeriesSet, Store,
+    Commit, CommitFilter, ComparisonFilter, ComparisonSummary, InsertError, Inserted, OverviewQuery, OverviewRow,
+    ReadError, RunFilter, RunSummary, Scope, SeriesQuery, SeriesSet, Store,
 };
 
 #[async_trait]
@@ -53,6 +54,18 @@ impl Store for SqliteStore {
 
     async fn commits(&self, filter: &CommitFilter) -> Result<Vec<Commit>, ReadError> {
         self.reading(read::commits(self.pool(), filter).await)
+    }
+
+    async fn insert_comparison(&self, comparison: &Comparison) -> Result<Inserted, InsertError> {
+        comparison::insert(self, comparison).await
+    }
+
+    async fn comparison(&self, id: &str) -> Result<Option<Comparison>, ReadError> {
+        comparison::read(self, id).await
+    }
+
+    async fn comparisons(&self, filter: &ComparisonFilter) -> Result<Vec<ComparisonSummary>, ReadError> {
+        self.reading(comparison::list(self.pool(), filter).await)
     }
 }
 

@@ -245,7 +245,11 @@ fn pool() -> SqlitePoolOptions {
 /// The migrations in this build, oldest first. Checked in, never edited once released.
 fn migrator() -> Migrator {
     let first = include_str!("../migrations/0001_first.sql").into_sql_str();
-    Migrator::with_migrations(vec![Migration::new(1, "first".into(), MigrationType::Simple, first, false)])
+    let comparisons = include_str!("../migrations/0002_comparisons.sql").into_sql_str();
+    Migrator::with_migrations(vec![
+        Migration::new(1, "first".into(), MigrationType::Simple, first, false),
+        Migration::new(2, "comparisons".into(), MigrationType::Simple, comparisons, false),
+    ])
 }
 
 fn newest() -> i64 {

@@ -47,7 +47,7 @@ async fn a_newer_database_is_refused_untouched() {
         .await
         .unwrap();
     db.close().await.unwrap();
-    refused(&path, "written by a newer longhaul (its format is 99, this longhaul knows up to 1)").await;
+    refused(&path, "written by a newer longhaul (its format is 99, this longhaul knows up to 2)").await;
 }
 
 #[tokio::test]
@@ -195,4 +195,22 @@ async fn a_full_database_keeps_what_it_has() {
     for run in kept {
         assert_eq!(store.run(&run.id).await.unwrap().as_ref(), Some(&run));
     }
+}
+
+/// A database from before there were comparisons is brought up to date, with everything in it.
+#[tokio::test]
+async fn an_older_database_is_migrated() {
+    let (path, _dir) = written().await;
+    let mut db = raw(&path).await;
+    for sql in ["DROP TABLE comparisons", "DELETE FROM _sqlx_migrations WHERE version = 2"] {
+        sqlx::query(sql).execute(&mut db).await.unwrap();
+    }
+    db.close().await.unwrap();
+    let error = SqliteStore::open_read_only(&path).await.unwrap_err();
+    assert!(matches!(error, OpenError::Older { found: 1, known: 2, .. }), "{error:?}");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let comparison = longhaul_store::testing::comparison::comparison(1, None);
+    assert_eq!(store.insert_comparison(&comparison).await.unwrap(), Inserted::New);
+    let run = sample::run(SHAPE);
+    assert_eq!(store.run(&run.id).await.unwrap(), Some(run));
 }

@@ -62,6 +62,19 @@ pub fn normal_quantile(share: f64) -> f64 {
     x
 }
 
+/// [`normal_quantile`] for Student's t: the first four terms of its expansion (Abramowitz and Stegun 26.7.5), good to a
+/// hundredth from seven degrees of freedom on.
+pub(crate) fn student_quantile(share: f64, freedom: f64) -> f64 {
+    let x = normal_quantile(share);
+    let terms = [
+        (x.powi(3) + x) / 4.0,
+        (5.0 * x.powi(5) + 16.0 * x.powi(3) + 3.0 * x) / 96.0,
+        (3.0 * x.powi(7) + 19.0 * x.powi(5) + 17.0 * x.powi(3) - 15.0 * x) / 384.0,
+        (79.0 * x.powi(9) + 776.0 * x.powi(7) + 1482.0 * x.powi(5) - 1920.0 * x.powi(3) - 945.0 * x) / 92_160.0,
+    ];
+    terms.iter().rev().fold(0.0, |sum, term| (sum + term) / freedom) + x
+}
+
 /// Σ 2 (−1)^(k−1) exp(−2 k² λ²), the tail of Kolmogorov's distribution. The series is useless near 0, where the tail is 1.
 fn kolmogorov_tail(lambda: f64) -> f64 {
     if lambda < 0.2 {
@@ -137,6 +150,17 @@ mod tests {
         for (deviations, share) in [(0.0, 0.5), (1.0, 0.841_344_746), (-1.959_963_985, 0.025), (3.0, 0.998_650_102)] {
             let got = normal_cdf(deviations);
             assert!((got - share).abs() < 1e-8, "{deviations}: {got}");
+        }
+    }
+
+    /// R's `qt`.
+    #[test]
+    fn student_values() {
+        for (share, freedom, expect) in
+            [(0.975, 7.0, 2.364_624), (0.995, 11.0, 3.105_807), (0.8, 7.0, 0.896_030), (0.999, 19.0, 3.579_400)]
+        {
+            let got = student_quantile(share, freedom);
+            assert!((got / expect - 1.0).abs() < 0.005, "{share} {freedom}: {got}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a record must satisfy before any backend takes it.
 
-use longhaul_record::{Outcome, RunRecord, SCHEMA};
+use longhaul_record::{COMPARISON_SCHEMA, Comparison, Outcome, RunRecord, SCHEMA};
 use std::collections::BTreeSet;
 
 /// The largest seed that JSON keeps exact.
@@ -10,10 +10,12 @@ const MAX_SEED: u64 = (1 << 53) - 1;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Problem {
     /// Written by a newer longhaul.
-    #[error("its schema is {found}, this longhaul knows up to {SCHEMA}; use the newer longhaul that wrote it")]
+    #[error("its schema is {found}, this longhaul knows up to {known}; use the newer longhaul that wrote it")]
     NewerSchema {
         /// The record's schema.
         found: u32,
+        /// The newest that can be read.
+        known: u32,
     },
     /// A text that names something is empty.
     #[error("`{field}` is empty")]
@@ -58,7 +60,7 @@ pub enum Problem {
 /// Checks what every backend relies on.
 pub fn check(run: &RunRecord) -> Result<(), Problem> {
     if run.schema > SCHEMA {
-        return Err(Problem::NewerSchema { found: run.schema });
+        return Err(Problem::NewerSchema { found: run.schema, known: SCHEMA });
     }
     for (field, value) in [
         ("id", &run.id),
@@ -90,6 +92,35 @@ pub fn check(run: &RunRecord) -> Result<(), Problem> {
         _ => return Ok(()),
     };
     Err(Problem::Contradiction { outcome: run.outcome.as_str(), what })
+}
+
+/// Checks what every backend relies on in a comparison.
+pub fn check_comparison(comparison: &Comparison) -> Result<(), Problem> {
+    let Comparison { base, head, started_ms, ended_ms, .. } = comparison;
+    if comparison.schema > COMPARISON_SCHEMA {
+        return Err(Problem::NewerSchema { found: comparison.schema, known: COMPARISON_SCHEMA });
+    }
+    let names = [("id", &comparison.id), ("project", &comparison.project), ("subject", &comparison.subject)];
+    for (field, value) in names.into_iter().chain([("base.commit", &base.commit), ("head.commit", &head.commit)]) {
+        if value.is_empty() {
+            return Err(Problem::Empty { field });
+        }
+    }
+    if comparison.seed > MAX_SEED {
+        return Err(Problem::Seed { seed: comparison.seed });
+    }
+    if ended_ms < started_ms {
+        return Err(Problem::EndsBeforeStart { by_ms: started_ms.saturating_sub(*ended_ms) });
+    }
+    let changes = comparison.scenarios.iter().flat_map(|ran| &ran.compared.metrics);
+    for change in changes {
+        let ends = change.interval.into_iter().flatten();
+        let numbers = [change.delta, change.base, change.head, change.shift, change.p, change.q];
+        if numbers.into_iter().chain(ends).chain(change.detectable).any(|number| !number.is_finite()) {
+            return Err(Problem::NotFinite { name: change.metric.clone() });
+        }
+    }
+    Ok(())
 }
 
 fn check_numbers(run: &RunRecord) -> Result<(), Problem> {

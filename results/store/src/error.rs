@@ -16,10 +16,19 @@ pub enum InsertError {
         #[source]
         problem: Problem,
     },
+    /// The same of a comparison.
+    #[error("comparison {id}: not a valid one")]
+    InvalidComparison {
+        /// The comparison's id as given.
+        id: String,
+        /// What is wrong with it.
+        #[source]
+        problem: Problem,
+    },
     /// The record cannot be written as JSON.
-    #[error("run {id}: cannot be encoded")]
+    #[error("{id}: cannot be encoded")]
     Encode {
-        /// The run's id.
+        /// The run's or comparison's id.
         id: String,
         /// What the encoder said.
         #[source]
@@ -33,10 +42,10 @@ pub enum InsertError {
 /// Why nothing could be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// A stored run cannot be decoded.
-    #[error("run {id}: its stored record is damaged")]
+    /// A stored run or comparison cannot be decoded.
+    #[error("{id}: its stored record is damaged")]
     Damaged {
-        /// The run's id.
+        /// The run's or comparison's id.
         id: String,
         /// What the decoder said.
         #[source]

@@ -18,11 +18,11 @@ mod view;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use check::{Problem, check};
+pub use check::{Problem, check, check_comparison};
 pub use error::{InsertError, ReadError, Trouble, TroubleKind};
 pub use history::{History, Line};
 pub use store::Store;
 pub use view::{
-    Commit, CommitFilter, CommitPoint, Evidence, Inserted, MetricSeries, OverviewQuery, OverviewRow, Recent, RunFilter,
-    RunSummary, RunValue, Scope, SeriesQuery, SeriesSet, Tally,
+    Commit, CommitFilter, CommitPoint, ComparisonFilter, ComparisonSummary, Evidence, Inserted, MetricSeries,
+    OverviewQuery, OverviewRow, Recent, RunFilter, RunSummary, RunValue, Scope, SeriesQuery, SeriesSet, Tally,
 };

@@ -1,11 +1,11 @@
 //! The trait every backend implements.
 
 use crate::{
-    Commit, CommitFilter, InsertError, Inserted, OverviewQuery, OverviewRow, ReadError, RunFilter, RunSummary, Scope,
-    SeriesQuery, SeriesSet,
+    Commit, CommitFilter, ComparisonFilter, ComparisonSummary, InsertError, Inserted, OverviewQuery, OverviewRow,
+    ReadError, RunFilter, RunSummary, Scope, SeriesQuery, SeriesSet,
 };
 use async_trait::async_trait;
-use longhaul_record::RunRecord;
+use longhaul_record::{Comparison, RunRecord};
 
 /// A place that keeps runs.
 #[async_trait]
@@ -31,4 +31,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Measured commits, newest author date first.
     async fn commits(&self, filter: &CommitFilter) -> Result<Vec<Commit>, ReadError>;
+
+    /// Keeps a comparison of two versions, or nothing of it; an id that is already there as in [`Store::insert_run`].
+    async fn insert_comparison(&self, comparison: &Comparison) -> Result<Inserted, InsertError>;
+
+    /// The whole comparison, as it was inserted.
+    async fn comparison(&self, id: &str) -> Result<Option<Comparison>, ReadError>;
+
+    /// Comparisons that match, newest start first.
+    async fn comparisons(&self, filter: &ComparisonFilter) -> Result<Vec<ComparisonSummary>, ReadError>;
 }

@@ -1,6 +1,6 @@
 //! What readers ask for and what they get.
 
-use longhaul_record::{Outcome, PathCheck, RunRecord, Trigger};
+use longhaul_record::{Comparison, Outcome, PathCheck, RunRecord, Trigger, Verdict};
 
 /// Whether an insert added something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +100,76 @@ pub struct CommitFilter {
 impl Default for CommitFilter {
     fn default() -> CommitFilter {
         CommitFilter { project: None, limit: 100 }
+    }
+}
+
+/// Which comparisons to list. The default lists the newest 100 of all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComparisonFilter {
+    /// Only of this project.
+    pub project: Option<String>,
+    /// Only of this subject.
+    pub subject: Option<String>,
+    /// Only with this commit (full hash) as base.
+    pub base: Option<String>,
+    /// Only with this commit (full hash) as head, changes on top of it or not.
+    pub head: Option<String>,
+    /// Only with this verdict.
+    pub verdict: Option<Verdict>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+impl Default for ComparisonFilter {
+    fn default() -> ComparisonFilter {
+        ComparisonFilter { project: None, subject: None, base: None, head: None, verdict: None, limit: 100 }
+    }
+}
+
+/// A comparison without its numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComparisonSummary {
+    /// The comparison's id.
+    pub id: String,
+    /// Name of the project.
+    pub project: String,
+    /// Name of the subject.
+    pub subject: String,
+    /// Fingerprint of the machine.
+    pub host: String,
+    /// Full hash of the commit that was compared with.
+    pub base: String,
+    /// Full hash of the commit that was judged.
+    pub head: String,
+    /// Whether there were changes on top of it.
+    pub dirty: bool,
+    /// Start, in milliseconds since 1970.
+    pub started_ms: i64,
+    /// End, in the same unit.
+    pub ended_ms: i64,
+    /// What it came to; `None` where both programs were the same, or nothing was seen.
+    pub verdict: Option<Verdict>,
+    /// Whether both programs were the same.
+    pub same_program: bool,
+}
+
+impl ComparisonSummary {
+    /// The summary of a whole comparison.
+    pub fn of(comparison: &Comparison) -> ComparisonSummary {
+        let Comparison { base, head, .. } = comparison;
+        ComparisonSummary {
+            id: comparison.id.clone(),
+            project: comparison.project.clone(),
+            subject: comparison.subject.clone(),
+            host: comparison.host.fingerprint.clone(),
+            base: base.commit.clone(),
+            head: head.commit.clone(),
+            dirty: head.detail.dirty,
+            started_ms: comparison.started_ms,
+            ended_ms: comparison.ended_ms,
+            verdict: comparison.verdict,
+            same_program: base.programs_hash == head.programs_hash,
+        }
     }
 }
 

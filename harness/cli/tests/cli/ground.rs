@@ -1,9 +1,9 @@
 //! Where a test stands: a directory that is a git repository of its own, and the program run inside it.
 
-use longhaul_record::RunRecord;
+use longhaul_record::{Comparison, RunRecord};
 use longhaul_sqlite::SqliteStore;
 use longhaul_store::testing::sample::{self, Shape};
-use longhaul_store::{RunFilter, Store};
+use longhaul_store::{ComparisonFilter, RunFilter, Store};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Read};
@@ -123,6 +123,20 @@ impl Ground {
             store.close().await;
             records.reverse();
             records
+        })
+    }
+
+    /// Every comparison recorded in [`DB`], oldest first.
+    pub(crate) fn comparisons(&self) -> Vec<Comparison> {
+        block_on(async {
+            let store = SqliteStore::open_read_only(self.path(DB)).await.unwrap();
+            let mut comparisons = Vec::new();
+            for summary in store.comparisons(&ComparisonFilter::default()).await.unwrap() {
+                comparisons.push(store.comparison(&summary.id).await.unwrap().unwrap());
+            }
+            store.close().await;
+            comparisons.reverse();
+            comparisons
         })
     }
 

@@ -93,6 +93,8 @@ pub(crate) fn schemas_are_printed() {
         let schema: serde_json::Value = serde_json::from_str(&printed).unwrap();
         assert_eq!(schema["title"], format!("A longhaul {kind}"));
     }
+    let printed = Ground::new().longhaul(&["gate", "--schema"]).stdout;
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&printed).unwrap()["title"], "A longhaul policy");
 }
 
 pub(crate) fn subjects_are_listed() {

@@ -4,8 +4,11 @@
 //! store; each promise becomes a test of its own name.
 
 use super::sample::{self, NETWORKS, Shape};
-use crate::{CommitFilter, InsertError, Inserted, OverviewQuery, RunFilter, RunSummary, SeriesQuery, Store, Tally};
-use longhaul_record::{Outcome, RunRecord, SCHEMA};
+use crate::{
+    CommitFilter, ComparisonFilter, ComparisonSummary, InsertError, Inserted, OverviewQuery, RunFilter, RunSummary,
+    SeriesQuery, Store, Tally,
+};
+use longhaul_record::{COMPARISON_SCHEMA, Comparison, Outcome, RunRecord, SCHEMA, Verdict};
 
 /// Makes one `#[tokio::test]` per promise. `$make` is an async function without arguments that returns an empty store,
 /// perhaps as a tuple with what has to live as long: `(store, guard)`.
@@ -17,7 +20,8 @@ macro_rules! store_contract {
             invalid_records_are_refused, runs_are_filtered_and_newest_first, scopes_are_told_apart,
             commits_are_ordered_by_author_date, the_overview_shows_the_newest, the_overview_shows_what_there_is, failures_never_become_numbers,
             series_follow_the_commits, a_changed_scenario_is_another_point, hostile_text_is_only_text,
-            runs_without_a_commit_are_kept);
+            runs_without_a_commit_are_kept, a_comparison_comes_back_as_it_went_in,
+            comparisons_are_filtered_and_newest_first, invalid_comparisons_are_refused);
     };
     (@ $make:path: $($case:ident),+) => {
         $(#[tokio::test]
@@ -77,6 +81,8 @@ pub async fn what_is_not_there_is_none(store: &dyn Store) {
     assert_eq!(store.run("no such run").await.unwrap(), None);
     assert_eq!(store.runs(&RunFilter::default()).await.unwrap(), []);
     assert_eq!(store.scopes().await.unwrap(), []);
+    assert_eq!(store.comparison("no such comparison").await.unwrap(), None);
+    assert_eq!(store.comparisons(&ComparisonFilter::default()).await.unwrap(), []);
     assert_eq!(store.commits(&CommitFilter::default()).await.unwrap(), []);
     assert_eq!(store.overview(&overview()).await.unwrap(), []);
     assert_eq!(store.series(&history_of("local")).await.unwrap(), Default::default());
@@ -331,4 +337,65 @@ pub async fn runs_without_a_commit_are_kept(store: &dyn Store) {
     let rows = store.overview(&overview()).await.unwrap();
     assert_eq!(rows[0].latest.commit, None);
     assert_eq!(rows[0].recent[0].n, 2);
+}
+
+/// Every field survives; the second insert of an id changes nothing.
+pub async fn a_comparison_comes_back_as_it_went_in(store: &dyn Store) {
+    let first = super::comparison::comparison(1, Some(Verdict::Regressed));
+    assert_eq!(store.insert_comparison(&first).await.unwrap(), Inserted::New);
+    let mut second = first.clone();
+    second.verdict = None;
+    assert_eq!(store.insert_comparison(&second).await.unwrap(), Inserted::Known);
+    assert_eq!(store.comparison(&first.id).await.unwrap(), Some(first.clone()));
+    let listed = store.comparisons(&ComparisonFilter::default()).await.unwrap();
+    assert_eq!(listed, [ComparisonSummary::of(&first)]);
+}
+
+/// Each filter narrows, the limit counts from the newest; runs are not touched by any of it.
+pub async fn comparisons_are_filtered_and_newest_first(store: &dyn Store) {
+    let verdicts = [Some(Verdict::Regressed), None, Some(Verdict::Unchanged), Some(Verdict::Regressed)];
+    let mut all: Vec<Comparison> =
+        verdicts.into_iter().zip(1..).map(|(v, n)| super::comparison::comparison(n, v)).collect();
+    all[2].project = "'; DROP TABLE runs; --".into();
+    all[3].subject = "curl".into();
+    all[3].head.detail.dirty = true;
+    for comparison in &all {
+        store.insert_comparison(comparison).await.unwrap();
+    }
+    let any = ComparisonFilter::default();
+    let rows: [(ComparisonFilter, &[usize]); 8] = [
+        (any.clone(), &[3, 2, 1, 0]),
+        (ComparisonFilter { limit: 2, ..any.clone() }, &[3, 2]),
+        (ComparisonFilter { project: Some(all[2].project.clone()), ..any.clone() }, &[2]),
+        (ComparisonFilter { subject: Some("curl".into()), ..any.clone() }, &[3]),
+        (ComparisonFilter { verdict: Some(Verdict::Regressed), ..any.clone() }, &[3, 0]),
+        (ComparisonFilter { base: Some(all[1].base.commit.clone()), ..any.clone() }, &[1]),
+        (ComparisonFilter { head: Some(all[0].head.commit.clone()), ..any.clone() }, &[0]),
+        (ComparisonFilter { head: Some("nobody's".into()), ..any }, &[]),
+    ];
+    for (filter, expect) in rows {
+        let expect: Vec<ComparisonSummary> = expect.iter().map(|n| ComparisonSummary::of(&all[*n])).collect();
+        assert_eq!(store.comparisons(&filter).await.unwrap(), expect, "{filter:?}");
+    }
+    assert_eq!(store.runs(&RunFilter::default()).await.unwrap(), []);
+}
+
+/// What breaks the contract is refused with the reason, and nothing of it is kept.
+pub async fn invalid_comparisons_are_refused(store: &dyn Store) {
+    type Spoil = fn(&mut Comparison);
+    let rows: [(Spoil, &str); 5] = [
+        (|c| c.schema = COMPARISON_SCHEMA + 1, "its schema is"),
+        (|c| c.head.commit.clear(), "`head.commit` is empty"),
+        (|c| c.seed = 1 << 53, "larger than 2^53 - 1"),
+        (|c| c.ended_ms = c.started_ms - 5, "it ends 5 ms before it starts"),
+        (|c| c.scenarios[0].compared.metrics[0].shift = f64::NAN, "`wire_bytes` holds a value that is not finite"),
+    ];
+    for (spoil, expect) in rows {
+        let mut comparison = super::comparison::comparison(1, None);
+        spoil(&mut comparison);
+        let error = store.insert_comparison(&comparison).await.unwrap_err();
+        let InsertError::InvalidComparison { problem, .. } = error else { panic!("{error:?} for {expect}") };
+        assert!(problem.to_string().contains(expect), "{problem} should contain {expect}");
+    }
+    assert_eq!(store.comparisons(&ComparisonFilter::default()).await.unwrap(), []);
 }

@@ -2,5 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails should panic where it fails")]
 
+pub mod comparison;
 pub mod contract;
 pub mod sample;

@@ -149,6 +149,7 @@ pub fn run(shape: Shape) -> RunRecord {
         trigger: Trigger::Local,
         outcome: Outcome::Ok,
         reason: None,
+        pairing: None,
         payload_bytes: network.payload_bytes,
         payload_files: if network.name == "tree" { 12_418 } else { 1 },
         calibration: calibration(network, serial),
@@ -252,7 +253,7 @@ pub fn sha(n: u32) -> String {
     format!("{word:08x}{:032x}", n + 1)
 }
 
-fn commit_detail(n: u32) -> CommitDetail {
+pub(super) fn commit_detail(n: u32) -> CommitDetail {
     const SUMMARIES: [&str; 6] = [
         "transfer: verify chunk groups as they arrive",
         "Reuse the read buffer between files",
@@ -270,7 +271,7 @@ fn commit_detail(n: u32) -> CommitDetail {
     }
 }
 
-fn host() -> HostDetail {
+pub(super) fn host() -> HostDetail {
     HostDetail {
         fingerprint: "7f3a9c51e0d24b68".into(),
         cpu: "AMD EPYC 7B13".into(),
