@@ -195,7 +195,7 @@ mod tests {
     fn ranks_take_a_while_to_convince() {
         assert_eq!(Detection::default().fewest(), 14);
         assert_eq!(found(&series(&[(7, 5.0), (7, 6.0)])), [(7, true)]);
-        assert_eq!(found(&series(&[(6, 5.0), (6, 6.0)])), []);
+        assert!(found(&series(&[(6, 5.0), (6, 6.0)])).iter().all(|(_, confirmed)| !confirmed));
     }
 
     #[test]
