@@ -326,11 +326,14 @@ impl Lab<'_> {
             };
             bar.finish(&record);
             context.keep(&record, self.runtime, self.store)?;
+            if record.outcome != Outcome::Ok {
+                let (outcome, reason) = (record.outcome.as_str(), table::reason(&record));
+                output::note(format!("{outcome}, attempt {attempt}: {reason}"));
+            }
             if record.outcome != Outcome::Untrusted || attempt == ATTEMPTS {
                 return Ok(Some(record));
             }
             attempt += 1;
-            output::note(format!("untrusted ({}): attempt {attempt} of {ATTEMPTS}", table::reason(&record)));
         }
     }
 }

@@ -207,7 +207,8 @@ fn changes(comparison: &Comparison) -> impl Iterator<Item = &MetricChange> {
 fn seeds(comparison: &Comparison) -> String {
     let of = |change: &MetricChange, SeedGain { ratio, interval: [low, high], blocks }: SeedGain| {
         let [ratio, low, high] = [ratio, low, high].map(text::digits);
-        format!("{} {ratio} times ({low} to {high}, {blocks} blocks)", change.metric)
+        let peer = change.peer.as_ref().map(|peer| format!(" of the {peer}")).unwrap_or_default();
+        format!("{}{peer} {ratio} times ({low} to {high}, {blocks} blocks)", change.metric)
     };
     let measured: Vec<String> = comparison
         .scenarios

@@ -70,7 +70,7 @@ fn the_budget_decides_how_many_blocks_there_are() {
     for (budget_s, blocks, end, verdict) in [
         (3.0, 3, End::Budget, Verdict::Inconclusive),
         (8.0, 8, End::Decided, Verdict::Regressed),
-        (11.0, 8, End::Decided, Verdict::Regressed),
+        (11.0, 11, End::Decided, Verdict::Regressed),
         (25.0, 12, End::Decided, Verdict::Regressed),
         (1000.0, 20, End::Decided, Verdict::Regressed),
     ] {
