@@ -1,5 +1,7 @@
 //! What can be asked on the command line.
 
+use crate::place::Place;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use netsim_lab::{Engines, Lab, LabError, LinkEngine, NatEngine};
 use netsim_topology::Plan;
@@ -46,10 +48,91 @@ pub(crate) enum Command {
     /// Turn results into files for others
     #[command(subcommand)]
     Export(ExportCommand),
+    /// Check, copy, thin out or merge databases
+    #[command(subcommand)]
+    Db(DbCommand),
 }
 
 /// Where results are kept.
-pub(crate) const DEFAULT_DB: &str = "results/longhaul.db";
+const DEFAULT_DB: &str = "results/longhaul.db";
+
+/// Which database.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DbArg {
+    /// The database: a file, or postgres://USER@HOST/DATABASE (a password is better in PGPASSWORD or ~/.pgpass than here)
+    #[arg(long = "db", value_name = "PLACE", default_value = DEFAULT_DB,
+          value_parser = OsStringValueParser::new().map(Place::from))]
+    place: Place,
+}
+
+impl std::ops::Deref for DbArg {
+    type Target = Place;
+
+    fn deref(&self) -> &Place {
+        &self.place
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DbCommand {
+    /// Compare everything in a database with what it follows from: files, references, hashes, rollups, tallies. Ends with 6
+    /// where something is not as it was written
+    Check(CheckArgs),
+    /// Write a complete and compact copy into a new file, also while others read and write
+    Backup(BackupArgs),
+    /// Drop curves over time of old runs, and never a sample. A run keeps them if --older-than or --keep says so
+    Prune(PruneArgs),
+    /// Copy the runs of other databases into this one. What is there already is not copied twice
+    Merge(MergeArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArgs {
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BackupArgs {
+    /// The copy; it must not be there yet
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(id = "rule", required = true, multiple = true, args = ["older_than", "keep"])]
+pub(crate) struct PruneArgs {
+    /// Only runs that started more than this many days ago
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) older_than: Option<u32>,
+    /// Not the newest N runs of each scenario with each subject
+    #[arg(long, value_name = "N")]
+    pub(crate) keep: Option<u32>,
+    /// Only say what would be dropped
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct MergeArgs {
+    /// Files, or addresses as of --db
+    #[arg(required = true, value_name = "PLACE", value_parser = OsStringValueParser::new().map(Place::from))]
+    pub(crate) sources: Vec<Place>,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
+}
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct QuickstartArgs {
@@ -98,9 +181,8 @@ pub(crate) struct MeasureArgs {
     /// Print one run record a line on standard output
     #[arg(long)]
     pub(crate) json: bool,
-    /// The database
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
-    pub(crate) db: PathBuf,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
 }
 
 /// So that JSON keeps every seed exact, repetitions included.
@@ -118,9 +200,8 @@ pub(crate) struct ServeArgs {
     /// Where to serve
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:4747")]
     pub(crate) listen: SocketAddr,
-    /// The database
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
-    pub(crate) db: PathBuf,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
 }
 
 #[derive(Debug, Subcommand)]
@@ -192,9 +273,8 @@ pub(crate) enum ImportCommand {
         /// The commit they belong to, instead of what lies here
         #[arg(long, value_name = "REVISION")]
         commit: Option<String>,
-        /// The database
-        #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
-        db: PathBuf,
+        #[command(flatten)]
+        db: DbArg,
     },
     /// A network of patchbay, as a scenario on standard output
     Patchbay {
@@ -225,9 +305,8 @@ pub(crate) struct ScoreArgs {
     /// Print as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// The database
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
-    pub(crate) db: PathBuf,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
 }
 
 #[derive(Debug, clap::Args)]
@@ -235,9 +314,8 @@ pub(crate) struct ComparisonArgs {
     /// The runs of this commit (full hash) instead of the one measured last
     #[arg(long, value_name = "HASH")]
     pub(crate) commit: Option<String>,
-    /// The database
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
-    pub(crate) db: PathBuf,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,6 +2,7 @@
 
 use crate::args::ImportCommand;
 use crate::error::CliError;
+use crate::place::Place;
 use crate::run::{runtime, under_test};
 use crate::{VERSION, catalog, output};
 use longhaul_interop::criterion::{self, Files};
@@ -9,8 +10,7 @@ use longhaul_interop::{Measured, Origin};
 use longhaul_record::{Exit, RunRecord};
 use longhaul_runner::machine;
 use longhaul_scenarios::from_patchbay;
-use longhaul_sqlite::SqliteStore;
-use longhaul_store::{Inserted, Store};
+use longhaul_store::Inserted;
 use netsim_lab::Engines;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ fn patchbay(file: &Path, name: Option<&str>) -> Result<Exit, CliError> {
 }
 
 /// All of a directory or nothing: every file is read before anything is recorded.
-fn from_criterion(directory: &Path, commit: Option<&str>, db: &Path) -> Result<Exit, CliError> {
+fn from_criterion(directory: &Path, commit: Option<&str>, db: &Place) -> Result<Exit, CliError> {
     let found = results_below(directory)?;
     if found.is_empty() {
         return Err(CliError::NothingToImport { directory: directory.to_path_buf() });
@@ -58,10 +58,10 @@ fn from_criterion(directory: &Path, commit: Option<&str>, db: &Path) -> Result<E
 }
 
 /// Records what is not there yet.
-fn keep(records: &[RunRecord], db: &Path) -> Result<Exit, CliError> {
+fn keep(records: &[RunRecord], db: &Place) -> Result<Exit, CliError> {
     let runtime = runtime()?;
     let new = runtime.block_on(async {
-        let store = SqliteStore::open(db).await?;
+        let store = db.open().await?;
         let mut new = 0;
         for record in records {
             let (id, scenario) = (record.id.clone(), record.scenario.clone());
@@ -72,7 +72,7 @@ fn keep(records: &[RunRecord], db: &Path) -> Result<Exit, CliError> {
         store.close().await;
         Ok::<_, CliError>(new)
     })?;
-    output::line(format!("{new} new of {} results, in {}", records.len(), db.display()))?;
+    output::line(format!("{new} new of {} results, in {}", records.len(), db))?;
     Ok(Exit::Pass)
 }
 

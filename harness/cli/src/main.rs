@@ -8,6 +8,7 @@ mod calibrate;
 mod catalog;
 mod comparison;
 mod conformance;
+mod db;
 mod doctor;
 mod error;
 mod expectation;
@@ -16,6 +17,7 @@ mod lab;
 mod listing;
 mod new;
 mod output;
+mod place;
 mod progress;
 mod quickstart;
 mod run;
@@ -63,6 +65,7 @@ fn dispatch(args: Args) -> Result<ExitCode, CliError> {
         Command::Import(command) => import::command(&command).map(done),
         Command::Export(ExportCommand::Comparison(args)) => comparison::command(&args).map(done),
         Command::Export(ExportCommand::Score(args)) => score::command(&args).map(done),
+        Command::Db(command) => db::command(&command).map(done),
         Command::Lab(command) => lab::command(&command),
     }
 }

@@ -11,8 +11,7 @@ use crate::{VERSION, table};
 use longhaul_record::{Exit, HostDetail, Outcome, RunRecord, Trigger, text};
 use longhaul_runner::{Order, Payload, Prepared, Programs, Repository, Source, machine, repository, repository_at};
 use longhaul_scenarios::{Scenario, Sort, Subject};
-use longhaul_sqlite::SqliteStore;
-use longhaul_store::Store;
+use longhaul_store::Upkeep;
 use netsim_lab::{Engines, Sandbox};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,8 +28,8 @@ pub(crate) fn command(args: &RunArgs) -> Result<Exit, CliError> {
     let sandbox = netsim_lab::enter()?;
     let stop = Stop::on_signals()?;
     let runtime = runtime()?;
-    let store = runtime.block_on(SqliteStore::open(&args.measure.db))?;
-    let records = measure(&args.measure, &scenarios, &asked, &sandbox, &runtime, &store, &stop)?;
+    let store = runtime.block_on(args.measure.db.open())?;
+    let records = measure(&args.measure, &scenarios, &asked, &sandbox, &runtime, &*store, &stop)?;
     runtime.block_on(store.close());
     report(&args.measure, &scenarios, &records)
 }
@@ -142,7 +141,7 @@ pub(crate) fn measure(
     asked: &Asked,
     sandbox: &Sandbox,
     runtime: &Runtime,
-    store: &SqliteStore,
+    store: &dyn Upkeep,
     stop: &Stop,
 ) -> Result<Vec<RunRecord>, CliError> {
     let valgrind = if args.instructions { Some(valgrind(&asked.under_test.programs)?) } else { None };
@@ -287,7 +286,7 @@ struct Context<'a> {
 
 impl Context<'_> {
     /// Stores the record, and prints it if asked for, each whether or not the other works.
-    fn keep(&self, record: &RunRecord, runtime: &Runtime, store: &SqliteStore) -> Result<(), CliError> {
+    fn keep(&self, record: &RunRecord, runtime: &Runtime, store: &dyn Upkeep) -> Result<(), CliError> {
         let inserted = runtime.block_on(store.insert_run(record));
         let printed = if self.json { to_json(record).and_then(|json| output::json(&json)) } else { Ok(()) };
         let inserted = inserted.map(drop).map_err(|source| CliError::Insert {

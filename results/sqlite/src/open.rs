@@ -183,11 +183,6 @@ impl SqliteStore {
         &self.path
     }
 
-    /// Ends all connections, which also folds the write-ahead log into the file.
-    pub async fn close(&self) {
-        self.pool.close().await;
-    }
-
     pub(crate) fn pool(&self) -> &SqlitePool {
         &self.pool
     }

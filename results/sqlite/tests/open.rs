@@ -4,7 +4,7 @@
 
 use longhaul_sqlite::{OpenError, Options, SqliteStore};
 use longhaul_store::testing::sample::{self, Shape};
-use longhaul_store::{InsertError, Inserted, RunFilter, Store, TroubleKind};
+use longhaul_store::{InsertError, Inserted, RunFilter, Store, TroubleKind, Upkeep};
 use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 use longhaul_record::RunRecord;
 use longhaul_sqlite::SqliteStore;
 use longhaul_store::testing::sample::{self, Shape};
-use longhaul_store::{RunFilter, Store};
+use longhaul_store::{RunFilter, Store, Upkeep};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Read};
