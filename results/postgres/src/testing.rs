@@ -67,8 +67,16 @@ impl Server {
 
     /// Kills the server and all its processes, as a power cut would but for the disk, and starts it anew.
     pub fn crash(&mut self) -> io::Result<()> {
+        /// Until the processes of the dead one have noticed, its shared memory is in use.
+        const ATTEMPTS: u32 = 500;
         let _ = self.process.kill();
         self.process.wait()?;
+        for _ in 1..ATTEMPTS {
+            if let Ok(process) = run(&self.programs, self.directory.path()) {
+                self.process = process;
+                return Ok(());
+            }
+        }
         self.process = run(&self.programs, self.directory.path())?;
         Ok(())
     }
