@@ -10,6 +10,8 @@
 mod builds;
 #[path = "cli/cross.rs"]
 mod cross;
+#[path = "cli/databases.rs"]
+mod databases;
 #[path = "cli/files.rs"]
 mod files;
 #[path = "cli/ground.rs"]
@@ -63,6 +65,12 @@ fn main() {
     let without = no_lab.is_some() || no_valgrind.is_some();
     let counted = subjects::instructions_are_counted_and_nothing_else;
     trials.push(trial("instructions_are_counted_and_nothing_else", without, counted));
+    let no_server = databases::no_server();
+    if let Some(reason) = &no_server {
+        println!("SKIPPED: results on PostgreSQL: {reason}");
+    }
+    let server = databases::runs_go_to_a_server_and_come_back;
+    trials.push(trial("runs_go_to_a_server_and_come_back", no_server.is_some(), server));
     for (name, test) in WITH_SUBJECTS {
         trials.push(trial(name, no_subjects.is_some(), *test));
     }
@@ -83,6 +91,8 @@ const ANYWHERE: &[Test] = &[
     ("a_new_scenario_is_a_good_one", questions::a_new_scenario_is_a_good_one),
     ("schemas_are_printed", questions::schemas_are_printed),
     ("benchmarks_are_recorded_once", imports::benchmarks_are_recorded_once),
+    ("a_database_is_checked_copied_and_thinned_out", databases::a_database_is_checked_copied_and_thinned_out),
+    ("databases_are_merged_once", databases::databases_are_merged_once),
     ("subjects_are_listed", questions::subjects_are_listed),
     ("networks_are_shown", questions::networks_are_shown),
     ("the_machine_is_described", questions::the_machine_is_described),

@@ -83,7 +83,7 @@ fn row(point: &Point) -> Result<(&Point, Vec<i32>, Vec<f64>), sqlx::Error> {
 
 /// Safe to assert: a statement's text is made of constants.
 fn query(statement: Statement) -> Query<'static, Postgres, PgArguments> {
-    let (text, values) = statement.into_parts();
+    let (text, values) = statement.into_numbered();
     values.into_iter().fold(sqlx::query(AssertSqlSafe(text)), |query, value| match value {
         Value::Text(text) => query.bind(text.map(escaped)),
         Value::Integer(number) => query.bind(number),

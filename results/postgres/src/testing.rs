@@ -1,5 +1,6 @@
 //! A private PostgreSQL server, for tests: on a socket of its own in a directory of its own, without TCP.
 
+use crate::PostgresStore;
 use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::chown;
@@ -17,12 +18,29 @@ pub struct Server {
     process: Child,
     directory: TempDir,
     programs: PathBuf,
+    settings: &'static [&'static str],
     databases: AtomicU32,
 }
 
 impl Server {
-    /// Makes and starts a server. The error is the reason why there cannot be one here.
+    /// Makes and starts a server that forgets everything in a power cut: nobody needs it after the test. The error is the
+    /// reason why there cannot be one here.
     pub fn start() -> Result<Server, String> {
+        Server::with(&["-c", "fsync=off"])
+    }
+
+    /// Makes and starts a server as careful as PostgreSQL is by itself.
+    pub fn durable() -> Result<Server, String> {
+        Server::with(&[])
+    }
+
+    /// The version of its programs, for people.
+    pub fn version(&self) -> String {
+        let version = self.programs.parent().and_then(Path::file_name).unwrap_or_default();
+        version.to_string_lossy().into_owned()
+    }
+
+    fn with(settings: &'static [&'static str]) -> Result<Server, String> {
         let programs = programs().ok_or("PostgreSQL is not installed (Debian: apt-get install postgresql)")?;
         let directory = tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
         if is_root() {
@@ -38,8 +56,8 @@ impl Server {
         if !made.status.success() {
             return Err(format!("initdb: {}", String::from_utf8_lossy(&made.stderr)));
         }
-        let process = run(&programs, directory.path()).map_err(|error| format!("postgres: {error}"))?;
-        Ok(Server { process, directory, programs, databases: AtomicU32::new(0) })
+        let process = run(&programs, directory.path(), settings).map_err(|error| format!("postgres: {error}"))?;
+        Ok(Server { process, directory, programs, settings, databases: AtomicU32::new(0) })
     }
 
     /// The address of a new, empty database.
@@ -72,14 +90,22 @@ impl Server {
         let _ = self.process.kill();
         self.process.wait()?;
         for _ in 1..ATTEMPTS {
-            if let Ok(process) = run(&self.programs, self.directory.path()) {
+            if let Ok(process) = run(&self.programs, self.directory.path(), self.settings) {
                 self.process = process;
                 return Ok(());
             }
         }
-        self.process = run(&self.programs, self.directory.path())?;
+        self.process = run(&self.programs, self.directory.path(), self.settings)?;
         Ok(())
     }
+}
+
+/// Bytes that samples and rollups take, and bytes of everything, after what autovacuum does in quiet times.
+pub async fn sample_bytes(store: &PostgresStore) -> Result<(u64, u64), sqlx::Error> {
+    sqlx::raw_sql("VACUUM ANALYZE").execute(store.pool()).await?;
+    let sql = "SELECT pg_total_relation_size('points'), pg_database_size(current_database())";
+    let (samples, all): (i64, i64) = sqlx::query_as(sql).fetch_one(store.pool()).await?;
+    Ok((samples.unsigned_abs(), all.unsigned_abs()))
 }
 
 impl Drop for Server {
@@ -93,9 +119,8 @@ impl Drop for Server {
     }
 }
 
-/// Starts the server, and returns when it takes connections. What a crash would lose is not written at once: nobody needs
-/// it after the test.
-fn run(programs: &Path, directory: &Path) -> io::Result<Child> {
+/// Starts the server, and returns when it takes connections.
+fn run(programs: &Path, directory: &Path, settings: &[&str]) -> io::Result<Child> {
     let mut process = unprivileged(&programs.join("postgres"))
         .arg("-D")
         .arg(directory.join("data"))
@@ -111,6 +136,7 @@ fn run(programs: &Path, directory: &Path) -> io::Result<Child> {
             "-c",
             "max_connections=200",
         ])
+        .args(settings)
         .current_dir(directory)
         .stderr(Stdio::piped())
         .spawn()?;

@@ -1,6 +1,6 @@
 //! What the SQL backends share: how runs become rows, and rows become answers.
 //!
-//! Both databases have the same tables, and take the same statements with the same numbered parameters (`$1`). So each
+//! Both databases have the same tables, and take the same statements. So each
 //! question is written once, here, over a [`Session`]: a transaction of either. What differs stays with the backends:
 //! schema, opening and refusing, how a transaction begins, what an error means. Where a statement has to differ, the
 //! session says how ([`Session::IN_ORDER`], [`Session::SAMPLES`]), and how it keeps samples ([`Session::write_points`]).

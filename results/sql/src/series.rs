@@ -46,12 +46,13 @@ fn narrow_cells(sql: Statement, query: &SeriesQuery) -> Statement {
 /// The newest commits with any run of the scenario, failed ones included: a gap is a fact too.
 fn commits_sql(query: &SeriesQuery) -> Statement {
     let sql = Statement::new(
-        "SELECT DISTINCT commits.id, commits.order_ms, projects.name AS project, commits.sha, commits.dirty,
+        "SELECT commits.id, commits.order_ms, projects.name AS project, commits.sha, commits.dirty,
                 commits.authored_ms, commits.branch, commits.summary, commits.first_run_ms
-         FROM cells JOIN tallies ON tallies.cell_id = cells.id JOIN commits ON commits.id = tallies.commit_id",
+         FROM commits JOIN projects ON projects.id = commits.project_id
+         WHERE commits.id IN (SELECT tallies.commit_id FROM cells JOIN tallies ON tallies.cell_id = cells.id",
     );
     let sql = narrow_cells(sql, query);
-    sql.push(" ORDER BY commits.order_ms DESC, commits.first_run_ms DESC LIMIT ").bind(query.commits)
+    sql.push(") ORDER BY commits.order_ms DESC, commits.first_run_ms DESC LIMIT ").bind(query.commits)
 }
 
 /// Each series by its row: one per scenario version.

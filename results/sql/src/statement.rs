@@ -75,7 +75,7 @@ impl From<&[u8]> for Value {
     }
 }
 
-/// SQL made of constants, with its values beside it. Both databases take parameters by number.
+/// SQL made of constants, with its values beside it, in their order. `?` stands for a parameter and nothing else.
 #[derive(Debug, Default)]
 pub struct Statement {
     text: String,
@@ -99,8 +99,7 @@ impl Statement {
     #[must_use]
     pub fn bind(mut self, value: impl Into<Value>) -> Statement {
         self.values.push(value.into());
-        // Writing to a string cannot fail.
-        let _ = write!(self.text, "${}", self.values.len());
+        self.text.push('?');
         self
     }
 
@@ -134,6 +133,19 @@ impl Statement {
     /// Its text, which holds nothing that was bound, and its values.
     pub fn into_parts(self) -> (String, Vec<Value>) {
         (self.text, self.values)
+    }
+
+    /// The same with numbered parameters: `$1`, `$2` …
+    pub fn into_numbered(self) -> (String, Vec<Value>) {
+        let mut text = String::with_capacity(self.text.len() + 5 * self.values.len());
+        for (i, piece) in self.text.split('?').enumerate() {
+            if i > 0 {
+                // Writing to a string cannot fail.
+                let _ = write!(text, "${i}");
+            }
+            text.push_str(piece);
+        }
+        (text, self.values)
     }
 }
 
@@ -254,7 +266,7 @@ mod tests {
             .narrow("c", None)
             .push(" AND d IN ")
             .rows(&[[1i64.into(), 2i64.into()], [3i64.into(), 4i64.into()]]);
-        let (text, values) = statement.into_parts();
+        let (text, values) = statement.into_numbered();
         assert_eq!(text, "a WHERE true AND b = $1 AND d IN ($2, $3), ($4, $5)");
         assert_eq!(values[0], Value::from("'; --"));
         assert_eq!(values.len(), 5);

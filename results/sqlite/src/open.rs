@@ -16,6 +16,9 @@ const APPLICATION_ID: i64 = 1_818_780_021;
 /// Readers beside the one writer that SQLite allows.
 const CONNECTIONS: u32 = 4;
 
+/// Rows that SQLite's thread reads ahead: waking each other up costs more than reading.
+const ROWS_AHEAD: usize = 4096;
+
 /// How long to leave a new file to the other program that wants it alone.
 const ASK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -145,7 +148,8 @@ impl SqliteStore {
             .filename(&path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .busy_timeout(options.busy_timeout);
+            .busy_timeout(options.busy_timeout)
+            .row_buffer_size(ROWS_AHEAD);
         if let Some(pages) = options.max_pages {
             connect = connect.pragma("max_page_count", pages.to_string());
         }
@@ -293,7 +297,11 @@ async fn inspect(path: &Path, options: &Options) -> Result<Format, OpenError> {
 /// A database in WAL mode needs a shared-memory file beside it, which a read-only directory refuses. Without a log
 /// nothing can change under us there, so SQLite may be told that the file is immutable.
 async fn readable(path: &Path, options: &Options) -> Result<(SqliteConnectOptions, SqliteConnection), sqlx::Error> {
-    let plain = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(options.busy_timeout);
+    let plain = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .busy_timeout(options.busy_timeout)
+        .row_buffer_size(ROWS_AHEAD);
     let error = match first_read(&plain).await {
         Ok(db) => return Ok((plain, db)),
         Err(error) => error,

@@ -13,7 +13,7 @@ use std::process::{Child, Command, ExitCode};
 const INSIDE: &str = "LONGHAUL_CRASH_TEST";
 
 /// Databases, and writers killed at each.
-const DATABASES: u64 = 25;
+const DATABASES: u64 = 20;
 const WRITERS: u64 = 12;
 
 fn main() -> ExitCode {

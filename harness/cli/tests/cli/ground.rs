@@ -126,6 +126,16 @@ impl Ground {
         block_on(longhaul_sqlite::testing::make_newer(&self.path(name))).unwrap();
     }
 
+    /// Makes a database say what is not so.
+    pub(crate) fn spoil(&self, name: &str) {
+        block_on(longhaul_sqlite::testing::spoil(&self.path(name))).unwrap();
+    }
+
+    /// Waits for the answer of something that takes its time.
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        block_on(future)
+    }
+
     /// Records a good run, as if measured earlier.
     pub(crate) fn record_one(&self) -> RunRecord {
         let run = sample::run(Shape { network: 1, subject: "reference", commit: 0, iteration: 0 });
