@@ -192,7 +192,10 @@ fn print(sqlite: &Figures, postgres: &Figures, version: &str) -> Fallible<()> {
         said("uname", &["-r"])?,
         said("date", &["-u", "+%F"])?
     );
-    println!("default settings on the same machine, both durable: a run is on the disk before it is acknowledged.\n");
+    println!("default settings on the same machine, both durable: a run is on the disk before it is acknowledged.");
+    let load = std::fs::read_to_string("/proc/loadavg")?;
+    let load = load.split(' ').nth(1).unwrap_or("unknown");
+    println!("Load at the end, of these two programs and whatever else ran (5 minutes): {load}.\n");
     println!(
         "{} samples of {} runs with all their evidence: 30 scenarios × 10 subjects on",
         thousands(sqlite.samples),

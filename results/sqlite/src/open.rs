@@ -16,6 +16,13 @@ const APPLICATION_ID: i64 = 1_818_780_021;
 /// Readers beside the one writer that SQLite allows.
 const CONNECTIONS: u32 = 4;
 
+/// Memory of a writing connection for pages, in KiB (negative by SQLite's convention): a batch goes to the ends of all series,
+/// thousands of pages far from each other.
+const CACHE: &str = "-65536";
+
+/// Pages after which the log is folded into the file: 32 MiB, a few batches. Each time all of them are written once more.
+const LOG_PAGES: &str = "8192";
+
 /// Rows that SQLite's thread reads ahead: waking each other up costs more than reading.
 const ROWS_AHEAD: usize = 4096;
 
@@ -148,6 +155,8 @@ impl SqliteStore {
             .filename(&path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
+            .pragma("cache_size", CACHE)
+            .pragma("wal_autocheckpoint", LOG_PAGES)
             .busy_timeout(options.busy_timeout)
             .row_buffer_size(ROWS_AHEAD);
         if let Some(pages) = options.max_pages {
