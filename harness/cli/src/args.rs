@@ -42,6 +42,8 @@ pub(crate) enum Command {
     /// Use a simulated network by hand
     #[command(subcommand)]
     Lab(LabCommand),
+    /// Find when a series changed: in a file, or in every series of the database
+    Detect(DetectArgs),
     /// Turn files of other tools into files of ours
     #[command(subcommand)]
     Import(ImportCommand),
@@ -174,6 +176,10 @@ pub(crate) struct MeasureArgs {
     /// How often to run each scenario, instead of what its file says
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) repeat: Option<u32>,
+    /// Leave out what the database has already, of this commit on this machine with these seeds: for a suite that was
+    /// interrupted. What was untrusted or could not be set up is measured again
+    #[arg(long, conflicts_with = "instructions")]
+    pub(crate) resume: bool,
     /// Count the instructions of both sides, under Valgrind's Callgrind, instead of measuring times: slow, but two runs differ
     /// by about a hundredth at most
     #[arg(long)]
@@ -261,6 +267,49 @@ pub(crate) struct NewArgs {
     /// The file; without it, the name with .toml in this directory. It must not be there yet
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DetectArgs {
+    /// A CSV file with `time,value` or `index,value` in each line, the oldest first; a first line may name the columns.
+    /// Without it, all series of the database
+    #[arg(value_name = "FILE.csv", conflicts_with_all = ["scenario", "subject", "metric", "branch", "evaluate"])]
+    pub(crate) file: Option<PathBuf>,
+    /// Only of this scenario
+    #[arg(long)]
+    pub(crate) scenario: Option<String>,
+    /// Only of this subject
+    #[arg(long)]
+    pub(crate) subject: Option<String>,
+    /// Only this metric
+    #[arg(long)]
+    pub(crate) metric: Option<String>,
+    /// Commits of this branch; without it, of main, of master, and of none
+    #[arg(long)]
+    pub(crate) branch: Option<String>,
+    /// The smallest change that matters, in percent; without it each metric's own, and 3 for a file
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub(crate) delta: Option<f64>,
+    /// Print how often the detector is right about made-up series, beside other detectors
+    #[arg(long)]
+    pub(crate) evaluate: bool,
+    /// With --evaluate: seed of the series
+    #[arg(long, default_value_t = 1, requires = "evaluate")]
+    pub(crate) seed: u64,
+    /// With --evaluate: print the table that is in docs/statistics.md
+    #[arg(long, requires = "evaluate", conflicts_with = "json")]
+    pub(crate) markdown: bool,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
+}
+
+/// A size of change.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.trim_end_matches('%').trim().parse().ok().filter(|number| (0.0..=1000.0).contains(number));
+    number.ok_or_else(|| "use a number from 0 to 1000".to_owned())
 }
 
 #[derive(Debug, Subcommand)]

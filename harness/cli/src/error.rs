@@ -106,6 +106,11 @@ pub(crate) enum CliError {
     /// A commit was named, but nothing of it would be measured.
     #[error("nothing is built from this repository for {}; write a `[build]` in the subject's file", subjects.join(", "))]
     NotBuiltHere { subjects: Vec<String> },
+    /// What was measured before cannot be told from what is here.
+    #[error(
+        "`--resume` leaves out what was measured of a commit, and there is none here, or the tree differs from it; commit first"
+    )]
+    NoCommit,
     /// Instructions cannot be counted.
     #[error("`valgrind` counts instructions and is not installed; install it (Debian: apt-get install valgrind)")]
     NoValgrind,
@@ -191,6 +196,7 @@ impl CliError {
             | CliError::NotBuiltHere { .. }
             | CliError::OpenServer(longhaul_postgres::OpenError::Address { .. })
             | CliError::Backup(BackupError::Exists { .. } | BackupError::Elsewhere { .. })
+            | CliError::NoCommit
             | CliError::UnknownLink { .. }
             | CliError::Door(DoorError::Taken { .. })
             | CliError::Knock(KnockError::NoSuchHost { .. })

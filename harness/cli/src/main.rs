@@ -9,6 +9,7 @@ mod catalog;
 mod comparison;
 mod conformance;
 mod db;
+mod detect;
 mod doctor;
 mod error;
 mod expectation;
@@ -62,6 +63,7 @@ fn dispatch(args: Args) -> Result<ExitCode, CliError> {
         Command::Serve(args) => serve::command(&args).map(done),
         Command::Scenario(command) => listing::scenario(&command).map(done),
         Command::Subject(command) => subject::command(&command).map(done),
+        Command::Detect(args) => detect::command(&args).map(done),
         Command::Import(command) => import::command(&command).map(done),
         Command::Export(ExportCommand::Comparison(args)) => comparison::command(&args).map(done),
         Command::Export(ExportCommand::Score(args)) => score::command(&args).map(done),

@@ -11,8 +11,9 @@ use crate::{VERSION, table};
 use longhaul_record::{Exit, HostDetail, Outcome, RunRecord, Trigger, text};
 use longhaul_runner::{Order, Payload, Prepared, Programs, Repository, Source, machine, repository, repository_at};
 use longhaul_scenarios::{Scenario, Sort, Subject};
-use longhaul_store::Upkeep;
+use longhaul_store::{RunFilter, RunSummary, Upkeep};
 use netsim_lab::{Engines, Sandbox};
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tokio::runtime::Runtime;
@@ -154,6 +155,7 @@ pub(crate) fn measure(
     let repeats = |scenario: &Scenario| args.repeat.unwrap_or(scenario.repeat);
     let wanted = |scenario: &Scenario| prepared.iter().filter(|subject| subject.can_try(scenario)).count();
     let total = scenarios.iter().map(|scenario| repeats(scenario) as usize * wanted(scenario)).sum();
+    let kept = if args.resume { kept(&context, runtime, store)? } else { Kept::default() };
     let mut records = Vec::new();
     let mut recorded = 0;
     for scenario in scenarios {
@@ -174,6 +176,11 @@ pub(crate) fn measure(
         let payload = stage(scenario, sandbox, &staging)?;
         for iteration in 0..repeats(scenario) {
             for Ready { prepared: subject, .. } in &tried {
+                let key = (scenario.hash(), subject.subject.name.clone(), context.seed_of(iteration));
+                if let Some(id) = kept.get(&key) {
+                    records.extend(runtime.block_on(store.run(id))?);
+                    continue;
+                }
                 let number = records.len() + 1;
                 let mut attempt = 1;
                 records.push(loop {
@@ -197,6 +204,24 @@ pub(crate) fn measure(
         remove(&staging)?;
     }
     Ok(records)
+}
+
+/// Ids of runs that need not be repeated, by the scenario's hash, the subject and the seed.
+type Kept = HashMap<(String, String, u64), String>;
+
+/// What was measured of this commit on this machine, and says something about the subject.
+fn kept(context: &Context, runtime: &Runtime, store: &dyn Upkeep) -> Result<Kept, CliError> {
+    let repository = context.repository.filter(|repository| !repository.detail.dirty).ok_or(CliError::NoCommit)?;
+    let filter = RunFilter {
+        project: Some(repository.project.clone()),
+        host: Some(context.machine.fingerprint.clone()),
+        commit: Some(repository.commit.clone()),
+        limit: u32::MAX,
+        ..RunFilter::default()
+    };
+    let says_something = |run: &RunSummary| !matches!(run.outcome, Outcome::Untrusted | Outcome::SetupFailed);
+    let runs = runtime.block_on(store.runs(&filter))?.into_iter().filter(|run| !run.dirty && says_something(run));
+    Ok(runs.map(|run| ((run.scenario_hash, run.subject, run.seed), run.id)).collect())
 }
 
 fn valgrind(programs: &Programs) -> Result<PathBuf, CliError> {
@@ -285,6 +310,10 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
+    fn seed_of(&self, iteration: u32) -> u64 {
+        self.seed + u64::from(iteration)
+    }
+
     /// Stores the record, and prints it if asked for, each whether or not the other works.
     fn keep(&self, record: &RunRecord, runtime: &Runtime, store: &dyn Upkeep) -> Result<(), CliError> {
         let inserted = runtime.block_on(store.insert_run(record));
@@ -313,7 +342,7 @@ impl Context<'_> {
             repository: self.repository,
             machine: &self.machine,
             engines: self.engines,
-            seed: self.seed + u64::from(iteration),
+            seed: self.seed_of(iteration),
             iteration,
             trigger: if std::env::var_os("CI").is_some() { Trigger::Ci } else { Trigger::Local },
             valgrind: self.valgrind,

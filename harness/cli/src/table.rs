@@ -14,6 +14,14 @@ pub(crate) fn plain(header: &[&str], rows: impl Iterator<Item = Vec<String>>) ->
     table.to_string()
 }
 
+/// The same for a page of Markdown.
+pub(crate) fn markdown(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
+    let rule = vec!["---".to_owned(); header.len()];
+    let header = header.iter().map(|cell| (*cell).to_owned()).collect();
+    [header, rule].into_iter().chain(rows).map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// One line under the header, nothing else: easy to read and to cut out of a terminal.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::new(' ', '─', '─', ' '));
 
@@ -114,7 +122,7 @@ pub(crate) fn reason(record: &RunRecord) -> String {
 }
 
 /// Text that came from a program under test must not move the cursor or change colours.
-fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

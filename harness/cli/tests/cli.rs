@@ -12,6 +12,8 @@ mod builds;
 mod cross;
 #[path = "cli/databases.rs"]
 mod databases;
+#[path = "cli/detecting.rs"]
+mod detecting;
 #[path = "cli/files.rs"]
 mod files;
 #[path = "cli/ground.rs"]
@@ -93,6 +95,8 @@ const ANYWHERE: &[Test] = &[
     ("benchmarks_are_recorded_once", imports::benchmarks_are_recorded_once),
     ("a_database_is_checked_copied_and_thinned_out", databases::a_database_is_checked_copied_and_thinned_out),
     ("databases_are_merged_once", databases::databases_are_merged_once),
+    ("changes_in_a_file_are_found", detecting::changes_in_a_file_are_found),
+    ("changes_in_the_database_are_found", detecting::changes_in_the_database_are_found),
     ("subjects_are_listed", questions::subjects_are_listed),
     ("networks_are_shown", questions::networks_are_shown),
     ("the_machine_is_described", questions::the_machine_is_described),
@@ -117,6 +121,7 @@ const IN_A_LAB: &[Test] = &[
     ("a_run_of_a_commit_is_recorded_as_its", builds::a_run_of_a_commit_is_recorded_as_its),
     ("other_traffic_is_recorded", cross::other_traffic_is_recorded),
     ("missing_traffic_makes_a_run_untrusted", cross::missing_traffic_makes_a_run_untrusted),
+    ("a_suite_is_resumed", subjects::a_suite_is_resumed),
     ("a_flood_is_ended", subjects::a_flood_is_ended),
     ("a_hog_is_ended_with_its_reason", subjects::a_hog_is_ended_with_its_reason),
     ("a_subject_sees_nothing_of_the_users", subjects::a_subject_sees_nothing_of_the_users),

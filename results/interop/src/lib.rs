@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod criterion;
+pub mod points;
 
 use longhaul_record::{
     Calibration, CommitDetail, Fidelity, HostDetail, Outcome, RunRecord, SCHEMA, Sample, SubjectDetail, Tolerance,

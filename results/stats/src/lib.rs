@@ -3,13 +3,13 @@
 //! [`judge`] decides whether a run may be believed: it compares what the scenario asked of the network with what
 //! probes and the emulator itself saw. [`median`] and [`quantile`] are the summaries that stores keep and pages draw,
 //! so that no two readers disagree about a middle value. [`Success`] says how
-//! often something works, [`score`] for how many of a population. [`chi_square`] and [`kolmogorov_smirnov`] say whether counts and
+//! often something works, [`score`] for how many of a population. [`change_points`] says when a series changed. [`chi_square`] and [`kolmogorov_smirnov`] say whether counts and
 //! samples are what a distribution says.
 //!
 //! **Invariant:** this crate is pure. It has no clock, file system, process, network or random source. Verdicts are
 //! computed here and nowhere else.
 
-mod divisive;
+mod changes;
 mod fit;
 mod interval;
 mod judge;
@@ -21,7 +21,7 @@ mod success;
 mod trend;
 mod yardstick;
 
-pub use divisive::{ChangePoint, Detection, change_points};
+pub use changes::{ChangePoint, Detection, change_points};
 pub use fit::{chi_square, kolmogorov_smirnov, normal_cdf, normal_quantile};
 pub use interval::{Interval, Z_999, wilson};
 pub use judge::{Deviation, judge, judge_cross, loss_interval};
@@ -31,4 +31,4 @@ pub use rank::{EXACT, Shift, mann_whitney, shift, shift_between, signed_rank};
 pub use score::{Cell, Score, score};
 pub use success::Success;
 pub use trend::theil_sen;
-pub use yardstick::{Made, Yardstick, yardsticks};
+pub use yardstick::{Made, Yardstick, yardstick};

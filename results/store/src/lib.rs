@@ -12,6 +12,7 @@
 
 mod check;
 mod error;
+mod history;
 mod store;
 mod upkeep;
 mod view;
@@ -21,6 +22,7 @@ pub mod testing;
 
 pub use check::{Problem, check};
 pub use error::{InsertError, ReadError, Trouble, TroubleKind};
+pub use history::{History, Line};
 pub use store::{Store, Upkeep};
 pub use upkeep::{BackupError, Finding, Freed, Page, Position, Retention};
 pub use view::{

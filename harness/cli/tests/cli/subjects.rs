@@ -196,6 +196,32 @@ pub(crate) fn a_flood_is_ended() {
     }
 }
 
+/// What was measured is left out: it failed, but that says something about the subject, too.
+pub(crate) fn a_suite_is_resumed() {
+    let ground = Ground::new();
+    let file = ground.file("small.toml", &scenario("small"));
+    let subject = ground.file("bad.toml", &Scripts { name: "bad", fetcher: "exit 4", ..GOOD }.text());
+    let run = |repeat: &str, more: &[&str]| {
+        let asked = ["run", file, "--subject", subject, "--json", "--db", DB, "--repeat", repeat];
+        ground.longhaul(&[&asked[..], more].concat())
+    };
+    let seeds = |ended: &Ended| ended.records().iter().map(|record| record.seed).collect::<Vec<_>>();
+    assert_eq!(seeds(&run("2", &["--resume"])), [1, 2]);
+    let resumed = run("3", &["--resume"]);
+    assert_eq!((seeds(&resumed), resumed.code), (vec![3], Some(5)));
+    assert_eq!((seeds(&run("3", &["--resume"])), ground.records().len()), (vec![], 3));
+    assert_eq!(seeds(&run("1", &["--resume", "--seed", "9"])), [9]);
+    assert_eq!(seeds(&run("1", &[])), [1]);
+    ground.file("small.toml", &scenario("small").replace("\"1s\"", "\"2s\""));
+    assert_eq!(seeds(&run("1", &["--resume"])), [1], "another scenario");
+    ground.git(&["-c", "user.name=t", "-c", "user.email=t@t", "commit", "--quiet", "--allow-empty", "-m", "second"]);
+    assert_eq!(seeds(&run("1", &["--resume"])), [1], "another commit");
+    ground.file("tracked", "");
+    ground.git(&["add", "tracked"]);
+    let refused = run("1", &["--resume"]);
+    assert!(refused.code == Some(2) && refused.stderr.contains("commit first"), "{refused:?}");
+}
+
 /// Why nothing is counted here, if so.
 pub(crate) fn no_valgrind() -> Option<String> {
     let found = Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().is_ok();
@@ -208,8 +234,7 @@ pub(crate) fn instructions_are_counted_and_nothing_else() {
     let subject = ground.file("good.toml", &GOOD.text());
     let run = || {
         let ended = ground.longhaul(&["run", file, "--subject", subject, "--instructions", "--json", "--db", DB]);
-        let record = ended.records().pop().unwrap();
-        record
+        ended.records().pop().unwrap()
     };
     let records = [run(), run()];
     for record in &records {

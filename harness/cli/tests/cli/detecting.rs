@@ -1,0 +1,62 @@
+//! When series changed.
+
+use super::ground::{DB, Ground};
+use longhaul_store::testing::sample::{self, Shape};
+use serde_json::{Value, json};
+
+pub(crate) fn changes_in_a_file_are_found() {
+    let ground = Ground::new();
+    let lines = |count: u32| -> String {
+        let value = |n: u32| f64::from(if n < 10 { 100 } else { 120 }) + f64::from(n * n % 7) / 10.0;
+        (0..count).map(|n| format!("2026-11-{:02},{}\n", n + 1, value(n))).collect()
+    };
+    let detect = |text: &str, more: &[&str]| {
+        let file = ground.file("a.csv", text);
+        ground.longhaul(&[&["detect", file], more].concat())
+    };
+    let said = detect(&lines(20), &["--json"]);
+    let found: Value = serde_json::from_str(&said.stdout).unwrap();
+    let [point] = &found["change_points"].as_array().unwrap()[..] else { panic!("{found}") };
+    assert_eq!((&point["index"], &point["confirmed"]), (&json!(10), &json!(true)));
+    let number = |key: &str| point[key].as_f64().unwrap();
+    assert!((number("shift_percent") - 20.0).abs() < 0.5 && number("p") < 0.001, "{point}");
+    assert!((number("before") - 100.2).abs() < 0.2 && (number("after") - 120.2).abs() < 0.2, "{point}");
+    let table = detect(&lines(20), &[]).stdout;
+    assert!(table.contains("2026-11-11") && table.contains("+19.9 %") || table.contains("+20.0 %"), "{table}");
+    assert!(detect(&lines(11), &[]).stdout.contains("to be measured again"));
+    assert_eq!(detect(&lines(10), &[]).stdout, "No change in 10 values: too few for one, which takes 14.\n");
+    assert_eq!(detect(&lines(20), &["--delta", "30"]).stdout, "No change in 20 values.\n");
+    for (text, more, expected) in [
+        ("1,2\n1,x\n", [].as_slice(), "a.csv: `line 2`: `x` is not a number"),
+        ("", &[], "there are no values"),
+        ("1,2\n", &["--delta", "x"], "use a number from 0 to 1000"),
+        ("1,2\n", &["--scenario", "local"], "cannot be used with"),
+    ] {
+        let said = detect(text, more);
+        assert!(said.code == Some(2) && said.stderr.contains(expected), "{said:?}");
+    }
+    assert_eq!(ground.longhaul(&["detect", "none.csv"]).code, Some(2));
+}
+
+pub(crate) fn changes_in_the_database_are_found() {
+    let ground = Ground::new();
+    assert_eq!(ground.longhaul(&["detect", "--db", DB]).code, Some(6), "there is none");
+    let runs = (0..30).map(|commit| {
+        let mut run = sample::run(Shape { network: 4, subject: "reference", commit, iteration: 0 });
+        let factor = if commit < 15 { 1.0 } else { 0.8 };
+        run.samples.iter_mut().filter(|sample| sample.metric == "goodput").for_each(|sample| sample.value *= factor);
+        run
+    });
+    ground.record(&runs.collect::<Vec<_>>());
+    let detect = |more: &[&str]| ground.longhaul(&[&["detect", "--db", DB], more].concat()).stdout;
+    let found: Value = serde_json::from_str(&detect(&["--json"])).unwrap();
+    let [point] = &found["change_points"].as_array().unwrap()[..] else { panic!("{found}") };
+    let range = [sample::sha(14), sample::sha(15)];
+    assert_eq!([&point["last_before"], &point["first_after"]], range.each_ref().map(|sha| json!(sha)).each_ref());
+    assert_eq!((&point["metric"], &point["scenario"]), (&json!("goodput"), &json!("home-nat")));
+    let table = detect(&[]);
+    assert!(table.contains(&range[1][..10]) && table.contains("worse"), "{table}");
+    assert_eq!(detect(&["--metric", "transfer_time"]), "No change in 1 series.\n");
+    assert!(detect(&["--branch", "topic"]).starts_with("No series has commits of topic"));
+    assert!(detect(&["--scenario", "nowhere"]).starts_with("No series has commits of main or master"));
+}
