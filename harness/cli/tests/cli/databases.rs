@@ -27,7 +27,7 @@ pub(crate) fn a_database_is_checked_copied_and_thinned_out() {
     assert!(pruned.series.is_empty() && !pruned.samples.is_empty(), "every sample is kept");
     ground.spoil(DB);
     let ended = db(&["check"]);
-    ended.refused(6, &["kept/longhaul.db: 1 findings", "Restore a backup"]);
+    says(&ended, 6, "kept/longhaul.db: 1 findings");
     says(&ended, 6, "tally of ");
 }
 
