@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{Request, Response, header};
 use http_body_util::BodyExt;
 use longhaul_dashboard::{BindError, bind, router, serve};
-use longhaul_record::{Comparison, RunRecord};
+use longhaul_record::{Alert, Comparison, RunRecord};
 use longhaul_sqlite::SqliteStore;
 use longhaul_store::testing::sample::{self, Shape};
 use longhaul_store::*;
@@ -101,8 +101,11 @@ fn gone<T>() -> Result<T, ReadError> {
 
 #[async_trait]
 impl Store for Gone {
-    async fn insert_run(&self, _: &RunRecord) -> Result<Inserted, InsertError> {
-        Ok(Inserted::Known)
+    async fn insert_runs(&self, runs: &[RunRecord]) -> Result<Vec<Inserted>, InsertError> {
+        Ok(vec![Inserted::Known; runs.len()])
+    }
+    async fn records(&self, _: Position, _: u32) -> Result<Page, ReadError> {
+        gone()
     }
     async fn run(&self, _: &str) -> Result<Option<RunRecord>, ReadError> {
         gone()
@@ -129,6 +132,12 @@ impl Store for Gone {
         gone()
     }
     async fn comparisons(&self, _: &ComparisonFilter) -> Result<Vec<ComparisonSummary>, ReadError> {
+        gone()
+    }
+    async fn put_alerts(&self, _: &[Alert]) -> Result<(), InsertError> {
+        Ok(())
+    }
+    async fn alerts(&self, _: &AlertFilter) -> Result<Vec<Alert>, ReadError> {
         gone()
     }
 }

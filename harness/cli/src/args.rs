@@ -1,5 +1,7 @@
 //! What can be asked on the command line.
 
+use crate::place::Place;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use netsim_lab::{Engines, Lab, LabError, LinkEngine, NatEngine};
 use netsim_topology::Plan;
@@ -52,10 +54,91 @@ pub(crate) enum Command {
     /// Turn results into files for others
     #[command(subcommand)]
     Export(ExportCommand),
+    /// Check, copy, thin out or merge databases
+    #[command(subcommand)]
+    Db(DbCommand),
 }
 
 /// Where results are kept.
-pub(crate) const DEFAULT_DB: &str = "results/longhaul.db";
+const DEFAULT_DB: &str = "results/longhaul.db";
+
+/// Which database.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DbArg {
+    /// The database: a file, or postgres://USER@HOST/DATABASE (a password is better in PGPASSWORD or ~/.pgpass than here)
+    #[arg(long = "db", value_name = "PLACE", default_value = DEFAULT_DB,
+          value_parser = OsStringValueParser::new().map(Place::from))]
+    place: Place,
+}
+
+impl std::ops::Deref for DbArg {
+    type Target = Place;
+
+    fn deref(&self) -> &Place {
+        &self.place
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DbCommand {
+    /// Compare everything in a database with what it follows from: files, references, hashes, rollups, tallies. Ends with 6
+    /// where something is not as it was written
+    Check(CheckArgs),
+    /// Write a complete and compact copy into a new file, also while others read and write
+    Backup(BackupArgs),
+    /// Drop curves over time of old runs, and never a sample. A run keeps them if --older-than or --keep says so
+    Prune(PruneArgs),
+    /// Copy the runs of other databases into this one. What is there already is not copied twice
+    Merge(MergeArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArgs {
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BackupArgs {
+    /// The copy; it must not be there yet
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(id = "rule", required = true, multiple = true, args = ["older_than", "keep"])]
+pub(crate) struct PruneArgs {
+    /// Only runs that started more than this many days ago
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) older_than: Option<u32>,
+    /// Not the newest N runs of each scenario with each subject
+    #[arg(long, value_name = "N")]
+    pub(crate) keep: Option<u32>,
+    /// Only say what would be dropped
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct MergeArgs {
+    /// Files, or addresses as of --db
+    #[arg(required = true, value_name = "PLACE", value_parser = OsStringValueParser::new().map(Place::from))]
+    pub(crate) sources: Vec<Place>,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
+}
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct QuickstartArgs {
@@ -108,9 +191,8 @@ pub(crate) struct MeasureArgs {
     /// Print one run record a line on standard output
     #[arg(long)]
     pub(crate) json: bool,
-    /// The database
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
-    pub(crate) db: PathBuf,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
 }
 
 /// So that JSON keeps every seed exact, repetitions included.
@@ -165,9 +247,8 @@ pub(crate) struct CompareArgs {
     /// Print the comparison as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// The database
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
-    pub(crate) db: PathBuf,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
 }
 
 #[derive(Debug, clap::Args)]
@@ -192,9 +273,8 @@ pub(crate) struct GateArgs {
     /// Print the JSON Schema of policy files, for editors
     #[arg(long, exclusive = true)]
     pub(crate) schema: bool,
-    /// The database
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
-    pub(crate) db: PathBuf,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
 }
 
 /// A time with its unit, in seconds.
@@ -223,9 +303,8 @@ pub(crate) struct ServeArgs {
     /// Where to serve
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:4747")]
     pub(crate) listen: SocketAddr,
-    /// The database
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
-    pub(crate) db: PathBuf,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
 }
 
 #[derive(Debug, Subcommand)]
@@ -320,9 +399,8 @@ pub(crate) struct DetectArgs {
     /// Print as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// The database
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
-    pub(crate) db: PathBuf,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
 }
 
 /// A size of change.
@@ -341,9 +419,8 @@ pub(crate) enum ImportCommand {
         /// The commit they belong to, instead of what lies here
         #[arg(long, value_name = "REVISION")]
         commit: Option<String>,
-        /// The database
-        #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
-        db: PathBuf,
+        #[command(flatten)]
+        db: DbArg,
     },
     /// Commands that hyperfine timed (`--export-json`, versions 1 and 2)
     Hyperfine(ImportedArgs),
@@ -387,9 +464,8 @@ pub(crate) struct TableArgs {
     /// The files
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// The database
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
-    pub(crate) db: PathBuf,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
 }
 
 /// Files of another tool.
@@ -401,9 +477,8 @@ pub(crate) struct ImportedArgs {
     /// The commit they belong to, instead of what lies here
     #[arg(long, value_name = "REVISION")]
     pub(crate) commit: Option<String>,
-    /// The database
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
-    pub(crate) db: PathBuf,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
 }
 
 #[derive(Debug, Subcommand)]
@@ -440,9 +515,8 @@ pub(crate) struct ExportArgs {
     /// The file; without it, standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// The database
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
-    pub(crate) db: PathBuf,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
 }
 
 #[derive(Debug, clap::Args)]
@@ -456,9 +530,8 @@ pub(crate) struct ScoreArgs {
     /// Print as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// The database
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
-    pub(crate) db: PathBuf,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
 }
 
 #[derive(Debug, clap::Args)]
@@ -466,9 +539,8 @@ pub(crate) struct ComparisonArgs {
     /// The runs of this commit (full hash) instead of the one measured last
     #[arg(long, value_name = "HASH")]
     pub(crate) commit: Option<String>,
-    /// The database
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_DB)]
-    pub(crate) db: PathBuf,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,6 +7,7 @@ pub(crate) mod report;
 
 use crate::args::{CompareArgs, EngineArgs, VersionArgs};
 use crate::error::CliError;
+use crate::place::Place;
 use crate::progress::Bar;
 use crate::run::{ATTEMPTS, At, Context, UnderTest, remove, runtime, stage, tree, trigger, under_test};
 use crate::stop::Stop;
@@ -16,11 +17,9 @@ use longhaul_record::{
 };
 use longhaul_runner::{Payload, PayloadError, Prepared, Repository, machine, new_id, wall_ms};
 use longhaul_scenarios::{Scenario, Subject};
-use longhaul_sqlite::SqliteStore;
 use longhaul_stats::{Block, Choice, Limits, Next, Ran, Sampling, Task, overall};
-use longhaul_store::Store;
+use longhaul_store::Upkeep;
 use netsim_lab::Sandbox;
-use std::path::Path;
 use tokio::runtime::Runtime;
 
 /// Scenarios of which little is noise, and which take seconds.
@@ -83,7 +82,7 @@ pub(crate) fn exit(comparison: &Comparison) -> Exit {
 }
 
 /// Builds both versions, compares them, and keeps the result.
-pub(crate) fn compare(base: &str, versions: &VersionArgs, asked: &Asked, db: &Path) -> Result<Comparison, CliError> {
+pub(crate) fn compare(base: &str, versions: &VersionArgs, asked: &Asked, db: &Place) -> Result<Comparison, CliError> {
     for scenario in &asked.scenarios {
         netsim_lab::check_congestion(&scenario.cross)?;
     }
@@ -101,7 +100,7 @@ pub(crate) fn compare(base: &str, versions: &VersionArgs, asked: &Asked, db: &Pa
     let sandbox = netsim_lab::enter()?;
     let stop = Stop::on_signals()?;
     let runtime = runtime()?;
-    let store = runtime.block_on(SqliteStore::open(db))?;
+    let store = runtime.block_on(db.open())?;
     let mut comparison = begin(versions, asked, &subject, [&base, &head]);
     let same = base.side.programs_hash == head.side.programs_hash;
     if !same || versions.even_if_same {
@@ -112,7 +111,7 @@ pub(crate) fn compare(base: &str, versions: &VersionArgs, asked: &Asked, db: &Pa
             sandbox: &sandbox,
             stop: &stop,
             runtime: &runtime,
-            store: &store,
+            store: &*store,
             id: &comparison.id,
         };
         let (sampling, end) = lab.measure(versions.seed)?;
@@ -222,7 +221,7 @@ struct Lab<'a> {
     sandbox: &'a Sandbox,
     stop: &'a Stop,
     runtime: &'a Runtime,
-    store: &'a SqliteStore,
+    store: &'a dyn Upkeep,
     id: &'a str,
 }
 

@@ -6,16 +6,15 @@ use crate::expectation::{Group, groups};
 use crate::run::{programs, runtime};
 use crate::{catalog, output};
 use longhaul_record::{Exit, Outcome, RunRecord, Unit, metric, text};
-use longhaul_sqlite::SqliteStore;
 use longhaul_stats::{Interval, Success, median};
-use longhaul_store::{RunFilter, Store};
+use longhaul_store::RunFilter;
 use std::fmt::Write;
 
 /// Prints the page of the newest commit and machine that have runs, or of the commit that is asked for.
 pub(crate) fn command(args: &ComparisonArgs) -> Result<Exit, CliError> {
     let runtime = runtime()?;
     let records = runtime.block_on(async {
-        let store = SqliteStore::open_read_only(&args.db).await?;
+        let store = args.db.open_read_only().await?;
         let newest = store.runs(&RunFilter { limit: 1, commit: args.commit.clone(), ..RunFilter::default() }).await?;
         let Some(newest) = newest.into_iter().next() else { return Ok(Vec::new()) };
         let filter = RunFilter {

@@ -6,9 +6,8 @@ use crate::run::runtime;
 use crate::{catalog, output, table};
 use longhaul_interop::points;
 use longhaul_record::{Direction, Exit, Metric, metric, text};
-use longhaul_sqlite::SqliteStore;
 use longhaul_stats::{ChangePoint, Detection, Made, Yardstick, change_points, yardstick};
-use longhaul_store::{Commit, History, Line, OverviewQuery, SeriesQuery, SeriesSet, Store};
+use longhaul_store::{Commit, History, Line, OverviewQuery, SeriesQuery, SeriesSet, Upkeep};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -68,8 +67,8 @@ struct Histories {
 
 fn in_database(args: &DetectArgs) -> Result<Exit, CliError> {
     let all = runtime()?.block_on(async {
-        let store = SqliteStore::open_read_only(&args.db).await?;
-        let all = histories(&store, args).await?;
+        let store = args.db.open_read_only().await?;
+        let all = histories(&*store, args).await?;
         store.close().await;
         Ok::<_, CliError>(all)
     })?;
@@ -106,7 +105,7 @@ fn nothing(all: &[Histories], series: usize, args: &DetectArgs) -> String {
     }
 }
 
-async fn histories(store: &SqliteStore, args: &DetectArgs) -> Result<Vec<Histories>, CliError> {
+async fn histories(store: &dyn Upkeep, args: &DetectArgs) -> Result<Vec<Histories>, CliError> {
     let line = Line { branch: args.branch.clone() };
     let overview = OverviewQuery { project: None, host: None, metrics: Vec::new(), recent: 0 };
     let scenarios: BTreeSet<String> = store.overview(&overview).await?.into_iter().map(|row| row.scenario).collect();

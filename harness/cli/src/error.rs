@@ -5,7 +5,7 @@ use longhaul_record::Exit;
 use longhaul_runner::{PrepareError, YardstickError};
 use longhaul_scenarios::FileError;
 use longhaul_sqlite::OpenError;
-use longhaul_store::{InsertError, ReadError};
+use longhaul_store::{BackupError, InsertError, ReadError, Trouble};
 use netsim_lab::{
     CalibrateError, CaptureError, CrossError, DoorError, KnockError, LabError, SandboxError, SelfCheckError,
 };
@@ -128,6 +128,28 @@ pub(crate) enum CliError {
     /// The database cannot be used.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The database of a server cannot be used.
+    #[error(transparent)]
+    OpenServer(#[from] longhaul_postgres::OpenError),
+    /// The database cannot be changed.
+    #[error(transparent)]
+    Database(#[from] Trouble),
+    /// There is no copy of the database.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// The database is not as it was written.
+    #[error(
+        "{place}: {findings} findings; its runs can still be read where nothing is said of them. Restore a backup, or start \
+         a new database and `longhaul db merge` this one into it"
+    )]
+    Unsound { place: String, findings: usize },
+    /// Runs of another database cannot be kept.
+    #[error("{from}: its runs could not all be merged; repeat when this is mended, what is there is not copied twice")]
+    Merge {
+        from: String,
+        #[source]
+        source: InsertError,
+    },
     /// Results cannot be read.
     #[error(transparent)]
     Results(#[from] ReadError),
@@ -200,6 +222,8 @@ impl CliError {
             | CliError::NotBuiltHere { .. }
             | CliError::NothingBuiltHere
             | CliError::UnknownMetric { .. }
+            | CliError::OpenServer(longhaul_postgres::OpenError::Address { .. })
+            | CliError::Backup(BackupError::Exists { .. } | BackupError::Elsewhere { .. })
             | CliError::NoCommit
             | CliError::Terminal
             | CliError::Unfit { .. }
@@ -225,6 +249,11 @@ impl CliError {
             | CliError::NoSubject
             | CliError::NoValgrind
             | CliError::Open(_)
+            | CliError::OpenServer(_)
+            | CliError::Database(_)
+            | CliError::Backup(_)
+            | CliError::Unsound { .. }
+            | CliError::Merge { .. }
             | CliError::Results(_)
             | CliError::Insert { .. }
             | CliError::InsertComparison { .. }

@@ -6,8 +6,7 @@ use crate::run::runtime;
 use longhaul_interop::openmetrics::{self, Value};
 use longhaul_interop::rows::{Row, csv, parquet};
 use longhaul_record::{Exit, RunRecord};
-use longhaul_sqlite::SqliteStore;
-use longhaul_store::{OverviewQuery, RunFilter, SeriesQuery, Store};
+use longhaul_store::{OverviewQuery, RunFilter, SeriesQuery, Upkeep};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -47,8 +46,8 @@ pub(crate) fn parquet(args: &ExportArgs) -> Result<Exit, CliError> {
 /// The newest median of every series.
 pub(crate) fn openmetrics(args: &ExportArgs) -> Result<Exit, CliError> {
     let values = runtime()?.block_on(async {
-        let store = SqliteStore::open_read_only(&args.db).await?;
-        let values = newest(&store, args).await?;
+        let store = args.db.open_read_only().await?;
+        let values = newest(&*store, args).await?;
         store.close().await;
         Ok::<_, CliError>(values)
     })?;
@@ -57,7 +56,7 @@ pub(crate) fn openmetrics(args: &ExportArgs) -> Result<Exit, CliError> {
     out.done()
 }
 
-async fn newest(store: &SqliteStore, args: &ExportArgs) -> Result<Vec<Value>, CliError> {
+async fn newest(store: &dyn Upkeep, args: &ExportArgs) -> Result<Vec<Value>, CliError> {
     let overview = OverviewQuery { project: args.project.clone(), host: None, metrics: Vec::new(), recent: 0 };
     let scenarios: BTreeSet<String> = store.overview(&overview).await?.into_iter().map(|row| row.scenario).collect();
     let wanted = |name: &String| args.scenario.as_ref().is_none_or(|wanted| wanted == name);
@@ -100,7 +99,7 @@ fn each_run(args: &ExportArgs, mut with: impl FnMut(&RunRecord) -> Result<(), Cl
         ..RunFilter::default()
     };
     runtime()?.block_on(async {
-        let store = SqliteStore::open_read_only(&args.db).await?;
+        let store = args.db.open_read_only().await?;
         for summary in store.runs(&filter).await?.iter().rev() {
             if let Some(run) = store.run(&summary.id).await? {
                 with(&run)?;

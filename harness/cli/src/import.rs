@@ -2,6 +2,7 @@
 
 use crate::args::{ImportCommand, ImportedArgs, TableArgs};
 use crate::error::CliError;
+use crate::place::Place;
 use crate::run::{runtime, under_test};
 use crate::{VERSION, catalog, output};
 use longhaul_interop::criterion::{self, Files};
@@ -11,8 +12,7 @@ use longhaul_interop::{
 use longhaul_record::{CommitDetail, Direction, Exit, RunRecord};
 use longhaul_runner::machine;
 use longhaul_scenarios::from_patchbay;
-use longhaul_sqlite::SqliteStore;
-use longhaul_store::{Inserted, Store, check};
+use longhaul_store::{Inserted, Upkeep, check};
 use netsim_lab::Engines;
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -52,12 +52,12 @@ fn records(args: &TableArgs) -> Result<Exit, CliError> {
         each_record(file, |_| Ok(()))?;
     }
     let runtime = runtime()?;
-    let store = runtime.block_on(SqliteStore::open(&args.db))?;
+    let store = runtime.block_on(args.db.open())?;
     let (mut new, mut all) = (0, 0);
     for file in &args.files {
         each_record(file, |record| {
             all += 1;
-            new += usize::from(runtime.block_on(insert(&store, &record))? == Inserted::New);
+            new += usize::from(runtime.block_on(insert(&*store, &record))? == Inserted::New);
             Ok(())
         })?;
     }
@@ -124,7 +124,7 @@ fn patchbay(file: &Path, name: Option<&str>) -> Result<Exit, CliError> {
 }
 
 /// All of a directory or nothing: every file is read before anything is recorded.
-fn from_criterion(directory: &Path, commit: Option<&str>, db: &Path) -> Result<Exit, CliError> {
+fn from_criterion(directory: &Path, commit: Option<&str>, db: &Place) -> Result<Exit, CliError> {
     let found = results_below(directory)?;
     if found.is_empty() {
         return Err(CliError::NothingToImport { directory: directory.to_path_buf() });
@@ -134,7 +134,7 @@ fn from_criterion(directory: &Path, commit: Option<&str>, db: &Path) -> Result<E
 }
 
 /// Records what was measured, each with the time its file was written.
-fn record(measured: Vec<(Measured, i64)>, commit: Option<&str>, db: &Path) -> Result<Exit, CliError> {
+fn record(measured: Vec<(Measured, i64)>, commit: Option<&str>, db: &Place) -> Result<Exit, CliError> {
     let repository = under_test(commit)?.repository;
     let host = machine(VERSION, Engines::default());
     let project = repository.as_ref().map_or_else(|| "unnamed".into(), |repository| repository.project.clone());
@@ -163,12 +163,12 @@ fn other(named: &str, at_ms: Option<i64>) -> (String, CommitDetail) {
 }
 
 /// Records what is not there yet.
-fn keep(records: &[RunRecord], db: &Path) -> Result<Exit, CliError> {
+fn keep(records: &[RunRecord], db: &Place) -> Result<Exit, CliError> {
     let new = runtime()?.block_on(async {
-        let store = SqliteStore::open(db).await?;
+        let store = db.open().await?;
         let mut new = 0;
         for record in records {
-            new += usize::from(insert(&store, record).await? == Inserted::New);
+            new += usize::from(insert(&*store, record).await? == Inserted::New);
         }
         store.close().await;
         Ok::<_, CliError>(new)
@@ -176,13 +176,13 @@ fn keep(records: &[RunRecord], db: &Path) -> Result<Exit, CliError> {
     count(new, records.len(), db)
 }
 
-async fn insert(store: &SqliteStore, record: &RunRecord) -> Result<Inserted, CliError> {
+async fn insert(store: &dyn Upkeep, record: &RunRecord) -> Result<Inserted, CliError> {
     let inserted = store.insert_run(record).await;
     inserted.map_err(|source| CliError::Insert { id: record.id.clone(), scenario: record.scenario.clone(), source })
 }
 
-fn count(new: usize, all: usize, db: &Path) -> Result<Exit, CliError> {
-    output::line(format!("{new} new of {all} results, in {}", db.display()))?;
+fn count(new: usize, all: usize, db: &Place) -> Result<Exit, CliError> {
+    output::line(format!("{new} new of {all} results, in {db}"))?;
     Ok(Exit::Pass)
 }
 

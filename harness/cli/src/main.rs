@@ -9,6 +9,7 @@ mod catalog;
 mod compare;
 mod comparison;
 mod conformance;
+mod db;
 mod detect;
 mod doctor;
 mod error;
@@ -20,6 +21,7 @@ mod lab;
 mod listing;
 mod new;
 mod output;
+mod place;
 mod progress;
 mod quickstart;
 mod run;
@@ -74,6 +76,7 @@ fn dispatch(args: Args) -> Result<ExitCode, CliError> {
         Command::Export(ExportCommand::Csv(args)) => export::csv(&args).map(done),
         Command::Export(ExportCommand::Parquet(args)) => export::parquet(&args).map(done),
         Command::Export(ExportCommand::Openmetrics(args)) => export::openmetrics(&args).map(done),
+        Command::Db(command) => db::command(&command).map(done),
         Command::Lab(command) => lab::command(&command),
     }
 }

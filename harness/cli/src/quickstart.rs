@@ -9,7 +9,6 @@ use crate::run;
 use crate::serve;
 use crate::stop::Stop;
 use longhaul_record::Exit;
-use longhaul_sqlite::SqliteStore;
 
 /// Checks the machine, runs the quick suite, records and shows it.
 pub(crate) fn quickstart(args: &QuickstartArgs) -> Result<Exit, CliError> {
@@ -19,19 +18,19 @@ pub(crate) fn quickstart(args: &QuickstartArgs) -> Result<Exit, CliError> {
     let stop = Stop::on_signals()?;
     doctor::require()?;
     let runtime = run::runtime()?;
-    let store = runtime.block_on(SqliteStore::open(&args.measure.db))?;
+    let store = runtime.block_on(args.measure.db.open())?;
     // Before the minutes of measuring: nobody wants to learn at their end that the port is taken.
     let listener = match args.no_serve {
         true => None,
         false => Some(runtime.block_on(longhaul_dashboard::bind(args.listen))?),
     };
-    let records = run::measure(&args.measure, &scenarios, &asked, &sandbox, &runtime, &store, &stop)?;
+    let records = run::measure(&args.measure, &scenarios, &asked, &sandbox, &runtime, &*store, &stop)?;
     let exit = run::report(&args.measure, &scenarios, &records)?;
-    output::note(format!("recorded in {}", args.measure.db.display()));
+    output::note(format!("recorded in {}", *args.measure.db));
     // Folds the write-ahead log into the file: from here on it is complete, however the serving ends.
     runtime.block_on(store.close());
     if let Some(listener) = listener {
-        let store = runtime.block_on(SqliteStore::open_read_only(&args.measure.db))?;
+        let store = runtime.block_on(args.measure.db.open_read_only())?;
         serve::until_stopped(&runtime, listener, store, &stop)?;
     }
     Ok(exit)

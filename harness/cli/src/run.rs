@@ -11,8 +11,7 @@ use crate::{VERSION, table};
 use longhaul_record::{Exit, HostDetail, Outcome, Pairing, RunRecord, Trigger, text};
 use longhaul_runner::{Order, Payload, Prepared, Programs, Repository, Source, machine, repository, repository_at};
 use longhaul_scenarios::{Scenario, Sort, Subject};
-use longhaul_sqlite::SqliteStore;
-use longhaul_store::{RunFilter, RunSummary, Store};
+use longhaul_store::{RunFilter, RunSummary, Upkeep};
 use netsim_lab::{Engines, Sandbox};
 use std::collections::HashMap;
 use std::fs;
@@ -30,8 +29,8 @@ pub(crate) fn command(args: &RunArgs) -> Result<Exit, CliError> {
     let sandbox = netsim_lab::enter()?;
     let stop = Stop::on_signals()?;
     let runtime = runtime()?;
-    let store = runtime.block_on(SqliteStore::open(&args.measure.db))?;
-    let records = measure(&args.measure, &scenarios, &asked, &sandbox, &runtime, &store, &stop)?;
+    let store = runtime.block_on(args.measure.db.open())?;
+    let records = measure(&args.measure, &scenarios, &asked, &sandbox, &runtime, &*store, &stop)?;
     runtime.block_on(store.close());
     report(&args.measure, &scenarios, &records)
 }
@@ -143,7 +142,7 @@ pub(crate) fn measure(
     asked: &Asked,
     sandbox: &Sandbox,
     runtime: &Runtime,
-    store: &SqliteStore,
+    store: &dyn Upkeep,
     stop: &Stop,
 ) -> Result<Vec<RunRecord>, CliError> {
     let valgrind = if args.instructions { Some(valgrind(&asked.under_test.programs)?) } else { None };
@@ -213,7 +212,7 @@ pub(crate) fn measure(
 type Kept = HashMap<(String, String, u64), String>;
 
 /// What was measured of this commit on this machine, and says something about the subject.
-fn kept(context: &Context, runtime: &Runtime, store: &SqliteStore) -> Result<Kept, CliError> {
+fn kept(context: &Context, runtime: &Runtime, store: &dyn Upkeep) -> Result<Kept, CliError> {
     let repository = context.repository.filter(|repository| !repository.detail.dirty).ok_or(CliError::NoCommit)?;
     let filter = RunFilter {
         project: Some(repository.project.clone()),
@@ -322,7 +321,7 @@ pub(crate) struct At {
 
 impl Context<'_> {
     /// Stores the record, and prints it if asked for, each whether or not the other works.
-    pub(crate) fn keep(&self, record: &RunRecord, runtime: &Runtime, store: &SqliteStore) -> Result<(), CliError> {
+    pub(crate) fn keep(&self, record: &RunRecord, runtime: &Runtime, store: &dyn Upkeep) -> Result<(), CliError> {
         let inserted = runtime.block_on(store.insert_run(record));
         let printed = if self.json { to_json(record).and_then(|json| output::json(&json)) } else { Ok(()) };
         let inserted = inserted.map(drop).map_err(|source| CliError::Insert {

@@ -7,9 +7,8 @@ use crate::run::runtime;
 use crate::{catalog, output, table};
 use longhaul_record::{Exit, Outcome, RunRecord, text};
 use longhaul_scenarios::{ExpectedPath, Weights};
-use longhaul_sqlite::SqliteStore;
 use longhaul_stats::{Cell, Interval, Score, Success, score};
-use longhaul_store::{RunFilter, RunSummary, Store};
+use longhaul_store::{RunFilter, RunSummary};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -21,7 +20,7 @@ pub(crate) fn command(args: &ScoreArgs) -> Result<Exit, CliError> {
     };
     let runtime = runtime()?;
     let records = runtime.block_on(async {
-        let store = SqliteStore::open_read_only(&args.db).await?;
+        let store = args.db.open_read_only().await?;
         let filter = RunFilter { commit: args.commit.clone(), limit: u32::MAX, ..RunFilter::default() };
         let mut records = Vec::new();
         for summary in newest(store.runs(&filter).await?, &weights) {

@@ -6,7 +6,7 @@ use crate::output;
 use crate::run::runtime;
 use crate::stop::Stop;
 use longhaul_record::Exit;
-use longhaul_sqlite::SqliteStore;
+use longhaul_store::Upkeep;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 pub(crate) fn command(args: &ServeArgs) -> Result<Exit, CliError> {
     let stop = Stop::on_signals()?;
     let runtime = runtime()?;
-    let store = runtime.block_on(SqliteStore::open_read_only(&args.db))?;
+    let store = runtime.block_on(args.db.open_read_only())?;
     let listener = runtime.block_on(longhaul_dashboard::bind(args.listen))?;
     until_stopped(&runtime, listener, store, &stop)?;
     Ok(Exit::Pass)
@@ -26,7 +26,7 @@ pub(crate) fn command(args: &ServeArgs) -> Result<Exit, CliError> {
 pub(crate) fn until_stopped(
     runtime: &Runtime,
     listener: TcpListener,
-    store: SqliteStore,
+    store: Arc<dyn Upkeep>,
     stop: &Stop,
 ) -> Result<(), CliError> {
     if let Ok(address) = listener.local_addr() {
@@ -40,6 +40,6 @@ pub(crate) fn until_stopped(
         }
     };
     runtime
-        .block_on(longhaul_dashboard::serve(listener, Arc::new(store), wanted))
+        .block_on(longhaul_dashboard::serve(listener, store, wanted))
         .map_err(|source| CliError::Environment { what: "the dashboard stopped", source })
 }

@@ -12,6 +12,8 @@ mod builds;
 mod compares;
 #[path = "cli/cross.rs"]
 mod cross;
+#[path = "cli/databases.rs"]
+mod databases;
 #[path = "cli/detecting.rs"]
 mod detecting;
 #[path = "cli/files.rs"]
@@ -67,6 +69,12 @@ fn main() {
     let without = no_lab.is_some() || no_valgrind.is_some();
     let counted = subjects::instructions_are_counted_and_nothing_else;
     trials.push(trial("instructions_are_counted_and_nothing_else", without, counted));
+    let no_server = databases::no_server();
+    if let Some(reason) = &no_server {
+        println!("SKIPPED: results on PostgreSQL: {reason}");
+    }
+    let server = databases::runs_go_to_a_server_and_come_back;
+    trials.push(trial("runs_go_to_a_server_and_come_back", no_server.is_some(), server));
     for (name, test) in WITH_SUBJECTS {
         trials.push(trial(name, no_subjects.is_some(), *test));
     }
@@ -89,6 +97,8 @@ const ANYWHERE: &[Test] = &[
     ("benchmarks_are_recorded_once", imports::benchmarks_are_recorded_once),
     ("other_tools_are_imported", imports::other_tools_are_imported),
     ("exports_come_back", imports::exports_come_back),
+    ("a_database_is_checked_copied_and_thinned_out", databases::a_database_is_checked_copied_and_thinned_out),
+    ("databases_are_merged_once", databases::databases_are_merged_once),
     ("changes_in_a_file_are_found", detecting::changes_in_a_file_are_found),
     ("changes_in_the_database_are_found", detecting::changes_in_the_database_are_found),
     ("subjects_are_listed", questions::subjects_are_listed),

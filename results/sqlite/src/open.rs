@@ -16,6 +16,16 @@ const APPLICATION_ID: i64 = 1_818_780_021;
 /// Readers beside the one writer that SQLite allows.
 const CONNECTIONS: u32 = 4;
 
+/// Memory of a writing connection for pages, in KiB (negative by SQLite's convention): a batch goes to the ends of all series,
+/// thousands of pages far from each other.
+const CACHE: &str = "-65536";
+
+/// Pages after which the log is folded into the file: 32 MiB, a few batches. Each time all of them are written once more.
+const LOG_PAGES: &str = "8192";
+
+/// Rows that SQLite's thread reads ahead: waking each other up costs more than reading.
+const ROWS_AHEAD: usize = 4096;
+
 /// How long to leave a new file to the other program that wants it alone.
 const ASK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -145,7 +155,10 @@ impl SqliteStore {
             .filename(&path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .busy_timeout(options.busy_timeout);
+            .pragma("cache_size", CACHE)
+            .pragma("wal_autocheckpoint", LOG_PAGES)
+            .busy_timeout(options.busy_timeout)
+            .row_buffer_size(ROWS_AHEAD);
         if let Some(pages) = options.max_pages {
             connect = connect.pragma("max_page_count", pages.to_string());
         }
@@ -181,11 +194,6 @@ impl SqliteStore {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Ends all connections, which also folds the write-ahead log into the file.
-    pub async fn close(&self) {
-        self.pool.close().await;
     }
 
     pub(crate) fn pool(&self) -> &SqlitePool {
@@ -244,12 +252,15 @@ fn pool() -> SqlitePoolOptions {
 
 /// The migrations in this build, oldest first. Checked in, never edited once released.
 fn migrator() -> Migrator {
-    let first = include_str!("../migrations/0001_first.sql").into_sql_str();
-    let comparisons = include_str!("../migrations/0002_comparisons.sql").into_sql_str();
-    Migrator::with_migrations(vec![
-        Migration::new(1, "first".into(), MigrationType::Simple, first, false),
-        Migration::new(2, "comparisons".into(), MigrationType::Simple, comparisons, false),
-    ])
+    const ALL: [(&str, &str); 3] = [
+        ("first", include_str!("../migrations/0001_first.sql")),
+        ("comparisons", include_str!("../migrations/0002_comparisons.sql")),
+        ("alerts", include_str!("../migrations/0003_alerts.sql")),
+    ];
+    let migration = |(version, (name, sql)): (i64, (&'static str, &'static str))| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations((1..).zip(ALL).map(migration).collect())
 }
 
 fn newest() -> i64 {
@@ -302,7 +313,11 @@ async fn inspect(path: &Path, options: &Options) -> Result<Format, OpenError> {
 /// A database in WAL mode needs a shared-memory file beside it, which a read-only directory refuses. Without a log
 /// nothing can change under us there, so SQLite may be told that the file is immutable.
 async fn readable(path: &Path, options: &Options) -> Result<(SqliteConnectOptions, SqliteConnection), sqlx::Error> {
-    let plain = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(options.busy_timeout);
+    let plain = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .busy_timeout(options.busy_timeout)
+        .row_buffer_size(ROWS_AHEAD);
     let error = match first_read(&plain).await {
         Ok(db) => return Ok((plain, db)),
         Err(error) => error,

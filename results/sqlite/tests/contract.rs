@@ -1,13 +1,19 @@
 //! The contract every backend has to pass.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails should panic where it fails")]
-
+use libtest_mimic::{Arguments, Trial};
 use longhaul_sqlite::SqliteStore;
+use longhaul_store::testing::contract::PROMISES;
 
-async fn empty() -> (SqliteStore, tempfile::TempDir) {
-    let dir = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(dir.path().join("results/longhaul.db")).await.unwrap();
-    (store, dir)
+fn main() {
+    let trial = |(name, promise): &'static (&str, longhaul_store::testing::contract::Promise)| {
+        Trial::test(*name, move || {
+            tokio::runtime::Runtime::new()?.block_on(async {
+                let directory = tempfile::tempdir()?;
+                let store = SqliteStore::open(directory.path().join("results/longhaul.db")).await?;
+                promise(&store).await;
+                Ok(())
+            })
+        })
+    };
+    libtest_mimic::run(&Arguments::from_args(), PROMISES.iter().map(trial).collect()).exit();
 }
-
-longhaul_store::store_contract!(empty);

@@ -8,7 +8,7 @@
 use libtest_mimic::{Arguments, Failed, Trial};
 use longhaul_sqlite::{OpenError, SqliteStore};
 use longhaul_store::testing::sample::{self, Shape};
-use longhaul_store::{InsertError, Inserted, RunFilter, Store, TroubleKind};
+use longhaul_store::{InsertError, Inserted, RunFilter, Store, TroubleKind, Upkeep};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};

@@ -6,6 +6,9 @@ use std::collections::BTreeSet;
 /// The largest seed that JSON keeps exact.
 const MAX_SEED: u64 = (1 << 53) - 1;
 
+/// The largest number that is kept: twice as much, and the difference of two, are still finite.
+const MAX_VALUE: f64 = 1e300;
+
 /// How a record breaks the contract.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Problem {
@@ -35,7 +38,7 @@ pub enum Problem {
         /// By how much.
         by_ms: i64,
     },
-    /// A sample, a series value or a flow's goodput is infinite or not a number.
+    /// A sample, a series value or a flow's goodput is infinite, beyond any real one, or not a number.
     #[error("`{name}` holds a value that is not finite")]
     NotFinite {
         /// The metric, series or flow.
@@ -126,7 +129,7 @@ pub fn check_comparison(comparison: &Comparison) -> Result<(), Problem> {
 fn check_numbers(run: &RunRecord) -> Result<(), Problem> {
     let mut seen = BTreeSet::new();
     for sample in &run.samples {
-        if !sample.value.is_finite() {
+        if !sample.value.is_finite() || sample.value.abs() > MAX_VALUE {
             return Err(Problem::NotFinite { name: sample.metric.clone() });
         }
         if !seen.insert((&sample.metric, &sample.peer)) {

@@ -2,7 +2,8 @@
 //!
 //! A [`Store`] takes whole [`longhaul_record::RunRecord`]s and answers the questions that pages, tables and gates ask.
 //! Writers hand over a struct; readers get views made for one purpose each. "Not found" is `Ok(None)` or an empty
-//! list, never an error. Every backend passes the same contract (`testing::contract`, feature `testing`).
+//! list, never an error. Every backend passes the same contract (`testing::contract`, feature `testing`). [`Upkeep`] is
+//! what a person at a terminal does to a whole store.
 //!
 //! Runs of different projects or different machines are never mixed into one series: a [`Scope`] names the pair, and
 //! every query may be narrowed to one.
@@ -13,6 +14,7 @@ mod check;
 mod error;
 mod history;
 mod store;
+mod upkeep;
 mod view;
 
 #[cfg(feature = "testing")]
@@ -21,8 +23,10 @@ pub mod testing;
 pub use check::{Problem, check, check_comparison};
 pub use error::{InsertError, ReadError, Trouble, TroubleKind};
 pub use history::{History, Line};
-pub use store::Store;
+pub use store::{Store, Upkeep};
+pub use upkeep::{BackupError, Finding, Freed, Page, Position, Retention};
 pub use view::{
-    Commit, CommitFilter, CommitPoint, ComparisonFilter, ComparisonSummary, Evidence, Inserted, MetricSeries,
-    OverviewQuery, OverviewRow, Recent, RunFilter, RunSummary, RunValue, Scope, SeriesQuery, SeriesSet, Tally,
+    AlertFilter, Commit, CommitFilter, CommitPoint, ComparisonFilter, ComparisonSummary, Evidence, Inserted,
+    MetricSeries, OverviewQuery, OverviewRow, Recent, RunFilter, RunSummary, RunValue, Scope, SeriesQuery, SeriesSet,
+    Tally,
 };

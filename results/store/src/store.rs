@@ -1,21 +1,33 @@
-//! The trait every backend implements.
+//! The traits every backend implements.
 
 use crate::{
-    Commit, CommitFilter, ComparisonFilter, ComparisonSummary, InsertError, Inserted, OverviewQuery, OverviewRow,
-    ReadError, RunFilter, RunSummary, Scope, SeriesQuery, SeriesSet,
+    AlertFilter, BackupError, Commit, CommitFilter, ComparisonFilter, ComparisonSummary, Finding, Freed, InsertError,
+    Inserted, OverviewQuery, OverviewRow, Page, Position, ReadError, Retention, RunFilter, RunSummary, Scope,
+    SeriesQuery, SeriesSet, Trouble,
 };
 use async_trait::async_trait;
-use longhaul_record::{Comparison, RunRecord};
+use longhaul_record::{Alert, Comparison, RunRecord};
+use std::path::Path;
 
 /// A place that keeps runs.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Keeps one run with everything that belongs to it, or nothing of it. Inserting an id that is already there
-    /// changes nothing and says [`Inserted::Known`], so an interrupted import can simply be repeated.
-    async fn insert_run(&self, run: &RunRecord) -> Result<Inserted, InsertError>;
+    /// Keeps all of the runs with everything that belongs to them, or nothing of any. Inserting an id that is already
+    /// there changes nothing and says [`Inserted::Known`], so an interrupted import can simply be repeated. The answers
+    /// are in the order of the runs.
+    async fn insert_runs(&self, runs: &[RunRecord]) -> Result<Vec<Inserted>, InsertError>;
+
+    /// [`Store::insert_runs`] of one.
+    async fn insert_run(&self, run: &RunRecord) -> Result<Inserted, InsertError> {
+        let inserted = self.insert_runs(std::slice::from_ref(run)).await?;
+        Ok(inserted.first().copied().unwrap_or(Inserted::Known))
+    }
 
     /// The whole record, as it was inserted.
     async fn run(&self, id: &str) -> Result<Option<RunRecord>, ReadError>;
+
+    /// Whole records in the order they were recorded: at most `limit` of those after `after`.
+    async fn records(&self, after: Position, limit: u32) -> Result<Page, ReadError>;
 
     /// Runs that match, newest start first.
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, ReadError>;
@@ -40,4 +52,29 @@ pub trait Store: Send + Sync + 'static {
 
     /// Comparisons that match, newest start first.
     async fn comparisons(&self, filter: &ComparisonFilter) -> Result<Vec<ComparisonSummary>, ReadError>;
+
+    /// Keeps alerts, all or none, each in place of what was kept under its id.
+    async fn put_alerts(&self, alerts: &[Alert]) -> Result<(), InsertError>;
+
+    /// Alerts that match, the one found last first.
+    async fn alerts(&self, filter: &AlertFilter) -> Result<Vec<Alert>, ReadError>;
+}
+
+/// What is done to a store as a whole, by a person at a terminal. Pages need none of it.
+#[async_trait]
+pub trait Upkeep: Store {
+    /// The store's path or address, fit to be shown: without passwords.
+    fn place(&self) -> String;
+
+    /// Ends all connections.
+    async fn close(&self);
+
+    /// Compares everything that is stored with everything it follows from. Changes nothing. Empty if all is well.
+    async fn check(&self) -> Result<Vec<Finding>, ReadError>;
+
+    /// Drops series over time that the rule does not keep, and never a sample. All of them or none.
+    async fn prune(&self, rule: &Retention) -> Result<Freed, Trouble>;
+
+    /// Writes a complete and compact copy into a new file, while others read and write.
+    async fn backup(&self, to: &Path) -> Result<(), BackupError>;
 }

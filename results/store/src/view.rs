@@ -1,6 +1,6 @@
 //! What readers ask for and what they get.
 
-use longhaul_record::{Comparison, Outcome, PathCheck, RunRecord, Trigger, Verdict};
+use longhaul_record::{AlertState, Comparison, Outcome, PathCheck, RunRecord, Trigger, Verdict};
 
 /// Whether an insert added something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,6 +170,23 @@ impl ComparisonSummary {
             verdict: comparison.verdict,
             same_program: base.programs_hash == head.programs_hash,
         }
+    }
+}
+
+/// Which alerts to list. The default lists the newest 100 of all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertFilter {
+    /// Only of this project.
+    pub project: Option<String>,
+    /// Only in this state.
+    pub state: Option<AlertState>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+impl Default for AlertFilter {
+    fn default() -> AlertFilter {
+        AlertFilter { project: None, state: None, limit: 100 }
     }
 }
 

@@ -3,7 +3,7 @@
 use longhaul_record::{Comparison, RunRecord};
 use longhaul_sqlite::SqliteStore;
 use longhaul_store::testing::sample::{self, Shape};
-use longhaul_store::{ComparisonFilter, RunFilter, Store};
+use longhaul_store::{ComparisonFilter, RunFilter, Store, Upkeep};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Read};
@@ -143,6 +143,16 @@ impl Ground {
     /// Makes a database look as if a later version of the program had written it.
     pub(crate) fn make_newer(&self, name: &str) {
         block_on(longhaul_sqlite::testing::make_newer(&self.path(name))).unwrap();
+    }
+
+    /// Makes a database say what is not so.
+    pub(crate) fn spoil(&self, name: &str) {
+        block_on(longhaul_sqlite::testing::spoil(&self.path(name))).unwrap();
+    }
+
+    /// Waits for the answer of something that takes its time.
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        block_on(future)
     }
 
     /// Records a good run, as if measured earlier.

@@ -1,35 +1,34 @@
 //! What every backend promises, as one function per promise.
 //!
-//! A backend's test file calls [`store_contract!`](crate::store_contract) with an expression that makes an empty
-//! store; each promise becomes a test of its own name.
+//! A backend's tests go through [`PROMISES`], each with an empty store of its own.
 
 use super::sample::{self, NETWORKS, Shape};
 use crate::{
-    CommitFilter, ComparisonFilter, ComparisonSummary, InsertError, Inserted, OverviewQuery, RunFilter, RunSummary,
-    SeriesQuery, Store, Tally,
+    AlertFilter, CommitFilter, ComparisonFilter, ComparisonSummary, Freed, InsertError, Inserted, OverviewQuery,
+    Position, Retention, RunFilter, RunSummary, SeriesQuery, Store, Tally, Upkeep,
 };
-use longhaul_record::{COMPARISON_SCHEMA, Comparison, Outcome, RunRecord, SCHEMA, Verdict};
+use longhaul_record::{AlertState, COMPARISON_SCHEMA, Comparison, Outcome, RunRecord, SCHEMA, Verdict};
+use std::pin::Pin;
 
-/// Makes one `#[tokio::test]` per promise. `$make` is an async function without arguments that returns an empty store,
-/// perhaps as a tuple with what has to live as long: `(store, guard)`.
-#[macro_export]
-macro_rules! store_contract {
-    ($make:path) => {
-        $crate::store_contract!(@ $make:
-            a_run_comes_back_as_it_went_in, inserting_twice_changes_nothing, what_is_not_there_is_none,
-            invalid_records_are_refused, runs_are_filtered_and_newest_first, scopes_are_told_apart,
-            commits_are_ordered_by_author_date, the_overview_shows_the_newest, the_overview_shows_what_there_is, failures_never_become_numbers,
-            series_follow_the_commits, a_changed_scenario_is_another_point, hostile_text_is_only_text,
-            runs_without_a_commit_are_kept, a_comparison_comes_back_as_it_went_in,
-            comparisons_are_filtered_and_newest_first, invalid_comparisons_are_refused);
+/// Panics if an empty store does not keep it.
+pub type Promise = for<'a> fn(&'a dyn Upkeep) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+macro_rules! promises {
+    ($($name:ident),+ $(,)?) => {
+        /// Every promise, by name.
+        pub const PROMISES: &[(&str, Promise)] = &[$((stringify!($name), |store| Box::pin($name(store)))),+];
     };
-    (@ $make:path: $($case:ident),+) => {
-        $(#[tokio::test]
-        async fn $case() {
-            let (store, _guard) = $make().await;
-            $crate::testing::contract::$case(&store).await;
-        })+
-    };
+}
+
+promises! {
+    a_run_comes_back_as_it_went_in, inserting_twice_changes_nothing, several_go_in_together_or_not_at_all,
+    writers_take_turns, what_is_not_there_is_none, invalid_records_are_refused, runs_are_filtered_and_newest_first,
+    records_come_in_pages, scopes_are_told_apart, commits_are_ordered_by_author_date, the_overview_shows_the_newest,
+    the_overview_shows_what_there_is, failures_never_become_numbers, series_follow_the_commits,
+    a_changed_scenario_is_another_point, hostile_text_is_only_text, runs_without_a_commit_are_kept,
+    a_sound_store_has_no_findings, retention_drops_series_and_nothing_else, shared_series_stay_as_long_as_they_are_needed,
+    a_comparison_comes_back_as_it_went_in, comparisons_are_filtered_and_newest_first, invalid_comparisons_are_refused,
+    an_alert_is_as_it_was_kept_last,
 }
 
 const REFERENCE: Shape = Shape { network: 1, subject: "reference", commit: 0, iteration: 0 };
@@ -49,7 +48,7 @@ fn history_of(scenario: &str) -> SeriesQuery {
 }
 
 /// Every field survives, the large ones included.
-pub async fn a_run_comes_back_as_it_went_in(store: &dyn Store) {
+pub async fn a_run_comes_back_as_it_went_in(store: &dyn Upkeep) {
     let runs = [
         sample::run(REFERENCE),
         sample::run(Shape { network: 4, ..REFERENCE }),
@@ -63,7 +62,7 @@ pub async fn a_run_comes_back_as_it_went_in(store: &dyn Store) {
 }
 
 /// The second insert of an id says so and leaves the first one's content.
-pub async fn inserting_twice_changes_nothing(store: &dyn Store) {
+pub async fn inserting_twice_changes_nothing(store: &dyn Upkeep) {
     let first = sample::run(REFERENCE);
     let mut second = first.clone();
     second.samples.clear();
@@ -76,8 +75,105 @@ pub async fn inserting_twice_changes_nothing(store: &dyn Store) {
     assert_eq!(store.overview(&overview()).await.unwrap(), before);
 }
 
+/// A batch is as good as its runs one by one, whatever is there already, and one bad run keeps all of them out.
+pub async fn several_go_in_together_or_not_at_all(store: &dyn Upkeep) {
+    let history = sample::history();
+    let (first, rest) = history.split_at(history.len() / 3);
+    insert(store, first[..5].iter().cloned()).await;
+    let mut batch = first.to_vec();
+    batch.push(first[7].clone());
+    let mut expect = vec![Inserted::Known; 5];
+    expect.resize(first.len(), Inserted::New);
+    expect.push(Inserted::Known);
+    assert_eq!(store.insert_runs(&batch).await.unwrap(), expect);
+    let mut bad = rest.to_vec();
+    bad[3].scenario.clear();
+    let error = store.insert_runs(&bad).await.unwrap_err();
+    assert!(matches!(&error, InsertError::Invalid { id, .. } if *id == rest[3].id), "{error:?}");
+    let all = RunFilter { limit: 10_000, ..RunFilter::default() };
+    assert_eq!(store.runs(&all).await.unwrap().len(), first.len());
+    assert_eq!(store.insert_runs(rest).await.unwrap(), vec![Inserted::New; rest.len()]);
+    assert_eq!(store.insert_runs(&[]).await.unwrap(), []);
+    for run in &history {
+        assert_eq!(store.run(&run.id).await.unwrap().as_ref(), Some(run));
+    }
+    assert_eq!(store.check().await.unwrap(), []);
+    let query = SeriesQuery { metric: Some("goodput".into()), ..history_of("lossy-1pct") };
+    let values: usize =
+        store.series(&query).await.unwrap().series.iter().flat_map(|s| &s.points).map(|p| p.values.len()).sum();
+    assert_eq!(values, 48, "twelve commits, two subjects, two repetitions");
+}
+
+/// Of writers at the same moment, each finds what the others have committed; a run goes in once.
+pub async fn writers_take_turns(store: &dyn Upkeep) {
+    let runs: Vec<RunRecord> = sample::history().into_iter().take(60).collect();
+    let write = async |from: usize, to: usize| {
+        let mut new = 0;
+        for run in &runs[from..to] {
+            new += usize::from(store.insert_run(run).await.unwrap() == Inserted::New);
+        }
+        new
+    };
+    let together = async { usize::from(store.insert_run(&runs[0]).await.unwrap() == Inserted::New) };
+    let several = async {
+        let inserted = store.insert_runs(&runs[10..50]).await.unwrap();
+        inserted.iter().filter(|inserted| **inserted == Inserted::New).count()
+    };
+    let (a, b, c, d) = join(write(0, 40), write(20, 60), together, several).await;
+    assert_eq!(a + b + c + d, runs.len());
+    assert_eq!(store.check().await.unwrap(), []);
+}
+
+/// Waits for all of them, each going on whenever it can.
+async fn join<A, B, C, D>(
+    a: impl Future<Output = A>,
+    b: impl Future<Output = B>,
+    c: impl Future<Output = C>,
+    d: impl Future<Output = D>,
+) -> (A, B, C, D) {
+    let (mut a, mut b, mut c, mut d) = (std::pin::pin!(a), std::pin::pin!(b), std::pin::pin!(c), std::pin::pin!(d));
+    let mut done = (None, None, None, None);
+    std::future::poll_fn(move |context| {
+        poll_once(a.as_mut(), context, &mut done.0);
+        poll_once(b.as_mut(), context, &mut done.1);
+        poll_once(c.as_mut(), context, &mut done.2);
+        poll_once(d.as_mut(), context, &mut done.3);
+        match std::mem::take(&mut done) {
+            (Some(a), Some(b), Some(c), Some(d)) => std::task::Poll::Ready((a, b, c, d)),
+            not_yet => {
+                done = not_yet;
+                std::task::Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+fn poll_once<T>(future: Pin<&mut impl Future<Output = T>>, context: &mut std::task::Context<'_>, done: &mut Option<T>) {
+    if done.is_none()
+        && let std::task::Poll::Ready(value) = future.poll(context)
+    {
+        *done = Some(value);
+    }
+}
+
+/// All records, each once, in the order they were recorded.
+pub async fn records_come_in_pages(store: &dyn Upkeep) {
+    let runs: Vec<RunRecord> = sample::history().into_iter().take(23).rev().collect();
+    insert(store, runs.iter().cloned()).await;
+    let mut got = Vec::new();
+    let mut after = Some(Position::default());
+    while let Some(position) = after {
+        let page = store.records(position, 5).await.unwrap();
+        assert!(page.runs.len() <= 5);
+        got.extend(page.runs);
+        after = page.next;
+    }
+    assert_eq!(got, runs);
+}
+
 /// "Not found" is not an error, and an empty store answers everything.
-pub async fn what_is_not_there_is_none(store: &dyn Store) {
+pub async fn what_is_not_there_is_none(store: &dyn Upkeep) {
     assert_eq!(store.run("no such run").await.unwrap(), None);
     assert_eq!(store.runs(&RunFilter::default()).await.unwrap(), []);
     assert_eq!(store.scopes().await.unwrap(), []);
@@ -89,7 +185,7 @@ pub async fn what_is_not_there_is_none(store: &dyn Store) {
 }
 
 /// What breaks the contract is refused with the reason, and nothing of it is kept.
-pub async fn invalid_records_are_refused(store: &dyn Store) {
+pub async fn invalid_records_are_refused(store: &dyn Upkeep) {
     type Spoil = fn(&mut RunRecord);
     let rows: [(Spoil, &str); 9] = [
         (|r| r.schema = SCHEMA + 1, "its schema is"),
@@ -119,7 +215,7 @@ pub async fn invalid_records_are_refused(store: &dyn Store) {
 }
 
 /// Each filter narrows, the limit counts from the newest.
-pub async fn runs_are_filtered_and_newest_first(store: &dyn Store) {
+pub async fn runs_are_filtered_and_newest_first(store: &dyn Upkeep) {
     let history: Vec<RunRecord> = sample::history().into_iter().filter(|run| run.iteration == 0).collect();
     insert(store, history.iter().rev().cloned()).await;
     let expect = |keep: &dyn Fn(&RunRecord) -> bool, limit: usize| -> Vec<RunSummary> {
@@ -142,7 +238,7 @@ pub async fn runs_are_filtered_and_newest_first(store: &dyn Store) {
 }
 
 /// Two projects and two machines are three scopes here; no query mixes them when narrowed.
-pub async fn scopes_are_told_apart(store: &dyn Store) {
+pub async fn scopes_are_told_apart(store: &dyn Upkeep) {
     let here = sample::run(REFERENCE);
     let mut elsewhere = sample::run(Shape { iteration: 1, ..REFERENCE });
     elsewhere.host.fingerprint = "other machine".into();
@@ -173,7 +269,7 @@ pub async fn scopes_are_told_apart(store: &dyn Store) {
 }
 
 /// Commits come newest first by author date, whatever the order of their measurement; a dirty tree is its own entry.
-pub async fn commits_are_ordered_by_author_date(store: &dyn Store) {
+pub async fn commits_are_ordered_by_author_date(store: &dyn Upkeep) {
     let mut dirty = sample::run(Shape { commit: 2, iteration: 1, ..REFERENCE });
     dirty.commit_detail.as_mut().unwrap().dirty = true;
     let at = |commit| sample::run(Shape { commit, ..REFERENCE });
@@ -191,7 +287,7 @@ pub async fn commits_are_ordered_by_author_date(store: &dyn Store) {
 }
 
 /// One row per scenario × subject: the newest run, how its commit fared, medians oldest first.
-pub async fn the_overview_shows_the_newest(store: &dyn Store) {
+pub async fn the_overview_shows_the_newest(store: &dyn Upkeep) {
     let history = sample::history();
     insert(store, history.iter().cloned()).await;
     let rows = store.overview(&OverviewQuery { recent: 5, ..overview() }).await.unwrap();
@@ -217,7 +313,7 @@ pub async fn the_overview_shows_the_newest(store: &dyn Store) {
 }
 
 /// Of several metrics, each row has the first that it has.
-pub async fn the_overview_shows_what_there_is(store: &dyn Store) {
+pub async fn the_overview_shows_what_there_is(store: &dyn Upkeep) {
     let all = sample::run(REFERENCE);
     let mut few = sample::run(Shape { subject: "curl", ..REFERENCE });
     few.samples.retain(|sample| sample.metric == "total_time");
@@ -238,7 +334,7 @@ pub async fn the_overview_shows_what_there_is(store: &dyn Store) {
 }
 
 /// A failed or untrusted run is listed and counted; no median, point or sparkline knows it.
-pub async fn failures_never_become_numbers(store: &dyn Store) {
+pub async fn failures_never_become_numbers(store: &dyn Upkeep) {
     let mut untrusted = sample::run(Shape { iteration: 1, ..REFERENCE });
     untrusted.outcome = Outcome::Untrusted;
     untrusted.reason = Some("too late".into());
@@ -258,7 +354,7 @@ pub async fn failures_never_become_numbers(store: &dyn Store) {
 }
 
 /// Points follow the commits' order; values, median, extremes and run ids are those of the runs.
-pub async fn series_follow_the_commits(store: &dyn Store) {
+pub async fn series_follow_the_commits(store: &dyn Upkeep) {
     let at = |commit, iteration| sample::run(Shape { commit, iteration, ..REFERENCE });
     let runs = [at(2, 0), at(0, 0), at(0, 1), at(0, 2), at(1, 0)];
     insert(store, runs.clone()).await;
@@ -289,7 +385,7 @@ pub async fn series_follow_the_commits(store: &dyn Store) {
 }
 
 /// A new scenario hash is never pooled with the old one, not even on the same commit.
-pub async fn a_changed_scenario_is_another_point(store: &dyn Store) {
+pub async fn a_changed_scenario_is_another_point(store: &dyn Upkeep) {
     let old = sample::run(REFERENCE);
     let mut new = sample::run(Shape { iteration: 1, ..REFERENCE });
     new.scenario_hash = "f".repeat(64);
@@ -305,7 +401,7 @@ pub async fn a_changed_scenario_is_another_point(store: &dyn Store) {
 }
 
 /// Quotes, control characters and statements in any text are stored and found like any other.
-pub async fn hostile_text_is_only_text(store: &dyn Store) {
+pub async fn hostile_text_is_only_text(store: &dyn Upkeep) {
     let hostile = "'; DROP TABLE runs; -- \"<script>alert(1)</script>\u{0}\u{202e}%_\\";
     let mut run = sample::run(REFERENCE);
     run.project = hostile.into();
@@ -322,7 +418,7 @@ pub async fn hostile_text_is_only_text(store: &dyn Store) {
 }
 
 /// Outside a git repository there is no commit; the runs share one nameless entry.
-pub async fn runs_without_a_commit_are_kept(store: &dyn Store) {
+pub async fn runs_without_a_commit_are_kept(store: &dyn Upkeep) {
     let nameless = |iteration| {
         let mut run = sample::run(Shape { iteration, ..REFERENCE });
         run.commit = None;
@@ -340,7 +436,7 @@ pub async fn runs_without_a_commit_are_kept(store: &dyn Store) {
 }
 
 /// Every field survives; the second insert of an id changes nothing.
-pub async fn a_comparison_comes_back_as_it_went_in(store: &dyn Store) {
+pub async fn a_comparison_comes_back_as_it_went_in(store: &dyn Upkeep) {
     let first = super::comparison::comparison(1, Some(Verdict::Regressed));
     assert_eq!(store.insert_comparison(&first).await.unwrap(), Inserted::New);
     let mut second = first.clone();
@@ -352,7 +448,7 @@ pub async fn a_comparison_comes_back_as_it_went_in(store: &dyn Store) {
 }
 
 /// Each filter narrows, the limit counts from the newest; runs are not touched by any of it.
-pub async fn comparisons_are_filtered_and_newest_first(store: &dyn Store) {
+pub async fn comparisons_are_filtered_and_newest_first(store: &dyn Upkeep) {
     let verdicts = [Some(Verdict::Regressed), None, Some(Verdict::Unchanged), Some(Verdict::Regressed)];
     let mut all: Vec<Comparison> =
         verdicts.into_iter().zip(1..).map(|(v, n)| super::comparison::comparison(n, v)).collect();
@@ -381,7 +477,7 @@ pub async fn comparisons_are_filtered_and_newest_first(store: &dyn Store) {
 }
 
 /// What breaks the contract is refused with the reason, and nothing of it is kept.
-pub async fn invalid_comparisons_are_refused(store: &dyn Store) {
+pub async fn invalid_comparisons_are_refused(store: &dyn Upkeep) {
     type Spoil = fn(&mut Comparison);
     let rows: [(Spoil, &str); 5] = [
         (|c| c.schema = COMPARISON_SCHEMA + 1, "its schema is"),
@@ -398,4 +494,84 @@ pub async fn invalid_comparisons_are_refused(store: &dyn Store) {
         assert!(problem.to_string().contains(expect), "{problem} should contain {expect}");
     }
     assert_eq!(store.comparisons(&ComparisonFilter::default()).await.unwrap(), []);
+}
+
+/// The same id is the same alert, whatever becomes of it.
+pub async fn an_alert_is_as_it_was_kept_last(store: &dyn Upkeep) {
+    let any = AlertFilter::default();
+    assert_eq!(store.alerts(&any).await.unwrap(), []);
+    let mut all: Vec<_> = (0..3).map(super::alert::alert).collect();
+    all[1].series.project = "'; DROP TABLE runs; --".into();
+    store.put_alerts(&all).await.unwrap();
+    let later = all[2].history[0].at_ms + 5;
+    all[2].become_state(AlertState::Fixed, later, "<b>me</b>");
+    store.put_alerts(&all[2..]).await.unwrap();
+    let rows: [(AlertFilter, &[usize]); 5] = [
+        (any.clone(), &[2, 1, 0]),
+        (AlertFilter { limit: 2, ..any.clone() }, &[2, 1]),
+        (AlertFilter { project: Some(all[1].series.project.clone()), ..any.clone() }, &[1]),
+        (AlertFilter { state: Some(AlertState::Fixed), ..any.clone() }, &[2]),
+        (AlertFilter { state: Some(AlertState::Invalid), ..any }, &[]),
+    ];
+    for (filter, expect) in rows {
+        let expect: Vec<_> = expect.iter().map(|n| all[*n].clone()).collect();
+        assert_eq!(store.alerts(&filter).await.unwrap(), expect, "{filter:?}");
+    }
+    assert_eq!(store.runs(&RunFilter::default()).await.unwrap(), []);
+    assert_eq!(store.check().await.unwrap(), []);
+}
+
+/// What the writer leaves is what the check expects, failures and changed scenarios included.
+pub async fn a_sound_store_has_no_findings(store: &dyn Upkeep) {
+    assert_eq!(store.check().await.unwrap(), []);
+    insert(store, sample::history()).await;
+    assert_eq!(store.check().await.unwrap(), []);
+}
+
+/// A run loses its series over time and nothing else; what is kept is whole. Trying does nothing.
+pub async fn retention_drops_series_and_nothing_else(store: &dyn Upkeep) {
+    let runs: Vec<RunRecord> = (0..6)
+        .map(|commit| sample::run(Shape { commit, ..REFERENCE }))
+        .chain([sample::run(Shape { network: 3, ..REFERENCE })])
+        .collect();
+    insert(store, runs.iter().cloned()).await;
+    let before = store.series(&history_of(&runs[0].scenario)).await.unwrap();
+    assert_eq!(store.prune(&Retention::default()).await.unwrap(), Freed::default());
+    // Of the first scenario 0 to 3 are old enough, and 0 to 2 not among its newest three. The other scenario has one run.
+    let rule = Retention { newer_than_ms: Some(runs[4].started_ms), newest: Some(3), dry_run: true };
+    let would = store.prune(&rule).await.unwrap();
+    assert_eq!((would.runs, would.artifacts), (3, 3));
+    assert!(would.bytes > 100, "{would:?}");
+    assert_eq!(store.run(&runs[0].id).await.unwrap().as_ref(), Some(&runs[0]), "nothing has happened");
+    assert_eq!(store.prune(&Retention { dry_run: false, ..rule }).await.unwrap(), would);
+    for (i, run) in runs.iter().enumerate() {
+        let mut expect = run.clone();
+        if i < 3 {
+            expect.series.clear();
+        }
+        assert_eq!(store.run(&run.id).await.unwrap(), Some(expect), "{i}");
+    }
+    assert_eq!(store.series(&history_of(&runs[0].scenario)).await.unwrap(), before);
+    assert_eq!(store.check().await.unwrap(), []);
+    assert_eq!(store.prune(&Retention { dry_run: false, ..rule }).await.unwrap(), Freed::default());
+    assert_eq!(store.insert_run(&runs[0]).await.unwrap(), Inserted::Known);
+    let older = Retention { newer_than_ms: Some(runs[5].started_ms), newest: None, dry_run: false };
+    assert_eq!(store.prune(&older).await.unwrap().runs, 3, "3, 4 and the other scenario's");
+    let newest = Retention { newer_than_ms: None, newest: Some(0), dry_run: false };
+    assert_eq!(store.prune(&newest).await.unwrap().runs, 1);
+}
+
+/// Equal content is stored once, and goes with the last run that needs it.
+pub async fn shared_series_stay_as_long_as_they_are_needed(store: &dyn Upkeep) {
+    let shared = sample::run(REFERENCE).series;
+    let runs: Vec<RunRecord> = (0..3)
+        .map(|commit| RunRecord { series: shared.clone(), ..sample::run(Shape { commit, ..REFERENCE }) })
+        .collect();
+    insert(store, runs.iter().cloned()).await;
+    let keep = |newest| Retention { newer_than_ms: None, newest: Some(newest), dry_run: false };
+    assert_eq!(store.prune(&keep(1)).await.unwrap(), Freed { runs: 2, artifacts: 0, bytes: 0 });
+    assert_eq!(store.run(&runs[2].id).await.unwrap().as_ref(), Some(&runs[2]));
+    let freed = store.prune(&keep(0)).await.unwrap();
+    assert_eq!((freed.runs, freed.artifacts), (1, 1));
+    assert_eq!(store.check().await.unwrap(), []);
 }

@@ -1,7 +1,7 @@
 //! Content-addressed, compressed evidence.
 
-use sqlx::SqliteConnection;
 use std::io;
+use zstd::bulk::Compressor;
 
 /// zstd's own default: a third of the size at a few hundred MB/s.
 const LEVEL: i32 = 3;
@@ -9,31 +9,30 @@ const LEVEL: i32 = 3;
 /// The largest artifact that is decompressed, in bytes: a damaged size must not eat the memory.
 const MAX_BYTES: usize = 1 << 30;
 
+/// BLAKE3 of the uncompressed content.
+pub(crate) type Hash = [u8; 32];
+
 /// Bytes ready to be stored. Made before a transaction begins, so that no lock is held while compressing.
 pub(crate) struct Artifact {
-    hash: [u8; 32],
-    bytes: i64,
-    zstd: Vec<u8>,
+    pub(crate) hash: Hash,
+    pub(crate) bytes: i64,
+    pub(crate) zstd: Vec<u8>,
 }
 
-impl Artifact {
-    pub(crate) fn new(content: &[u8]) -> io::Result<Artifact> {
+/// Makes artifacts, one after the other: starting zstd anew costs more than compressing a record does.
+pub(crate) struct Press(Compressor<'static>);
+
+impl Press {
+    pub(crate) fn new() -> io::Result<Press> {
+        Ok(Press(Compressor::new(LEVEL)?))
+    }
+
+    pub(crate) fn artifact(&mut self, content: &[u8]) -> io::Result<Artifact> {
         Ok(Artifact {
             hash: *blake3::hash(content).as_bytes(),
             bytes: i64::try_from(content.len()).map_err(io::Error::other)?,
-            zstd: zstd::bulk::compress(content, LEVEL)?,
+            zstd: self.0.compress(content)?,
         })
-    }
-
-    /// Stores it, unless the same content is there already. Returns its row.
-    pub(crate) async fn put(&self, db: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
-        sqlx::query("INSERT INTO artifacts (hash, bytes, zstd) VALUES (?, ?, ?) ON CONFLICT (hash) DO NOTHING")
-            .bind(&self.hash[..])
-            .bind(self.bytes)
-            .bind(&self.zstd)
-            .execute(&mut *db)
-            .await?;
-        sqlx::query_scalar("SELECT id FROM artifacts WHERE hash = ?").bind(&self.hash[..]).fetch_one(db).await
     }
 }
 

@@ -1,0 +1,79 @@
+//! `longhaul db`: checked, copied, thinned out, merged, between backends too.
+
+use super::ground::{DB, Ended, Ground};
+use longhaul_postgres::testing::Server;
+
+fn says(ended: &Ended, code: i32, text: &str) {
+    assert_eq!(ended.code, Some(code), "{ended:?}");
+    assert!(ended.stdout.contains(text) || ended.stderr.contains(text), "{text:?} is missing: {ended:?}");
+}
+
+pub(crate) fn a_database_is_checked_copied_and_thinned_out() {
+    let ground = Ground::new();
+    ground.longhaul(&["db", "check", "--db", DB]).refused(6, &["there is no database", "longhaul quickstart"]);
+    ground.record_one();
+    let db = |arguments: &[&str]| ground.longhaul(&[&["db"], arguments, &["--db", DB]].concat());
+    says(&db(&["check"]), 0, "everything is as it was written");
+    assert_eq!(db(&["check", "--json"]).json(), serde_json::json!({ "version": 1, "findings": [] }));
+    says(&db(&["backup", "copy.db"]), 0, "copy.db: a copy of kept/longhaul.db, up to run ");
+    says(&db(&["backup", "copy.db"]), 2, "copy.db: is there already");
+    says(&db(&["prune"]), 2, "--older-than");
+    says(&db(&["prune", "--keep", "1"]), 0, "dropped the series over time of 0 runs");
+    says(&db(&["prune", "--keep", "0", "--dry-run"]), 0, "would drop the series over time of 1 runs");
+    says(&db(&["prune", "--keep", "0"]), 0, "`longhaul db backup FILE` writes a compact copy");
+    let nothing = db(&["prune", "--keep", "0", "--json"]).json();
+    assert_eq!((nothing["runs"].as_u64(), nothing["bytes"].as_u64()), (Some(0), Some(0)));
+    let pruned = &ground.records()[0];
+    assert!(pruned.series.is_empty() && !pruned.samples.is_empty(), "every sample is kept");
+    ground.spoil(DB);
+    let ended = db(&["check"]);
+    says(&ended, 6, "kept/longhaul.db: 1 findings");
+    says(&ended, 6, "tally of ");
+}
+
+pub(crate) fn databases_are_merged_once() {
+    let ground = Ground::new();
+    ground.record_one();
+    std::fs::copy(ground.path(DB), ground.path("other.db")).unwrap();
+    says(&ground.longhaul(&["db", "merge", "other.db", "missing.db", "--db", "all.db"]), 6, "missing.db: there is no");
+    assert!(!ground.path("all.db").exists(), "sources are opened first");
+    let merge = || ground.longhaul(&["db", "merge", DB, "other.db", "--db", "all.db"]);
+    let ended = merge();
+    says(&ended, 0, "kept/longhaul.db: 1 new, 0 known, in all.db");
+    says(&ended, 0, "other.db: 0 new, 1 known, in all.db");
+    says(&merge(), 0, "kept/longhaul.db: 0 new, 1 known, in all.db");
+    says(&ground.longhaul(&["db", "check", "--db", "all.db"]), 0, "everything is as it was written");
+}
+
+/// Why there is no server.
+pub(crate) fn no_server() -> Option<String> {
+    Server::start().err()
+}
+
+pub(crate) fn runs_go_to_a_server_and_come_back() {
+    let ground = Ground::new();
+    let run = ground.record_one();
+    let server = Server::start().unwrap();
+    let address = format!("{}&password=hunter2", ground.block_on(server.database()));
+    let shown = address.replace("&password=hunter2", "");
+    let quiet = |ended: Ended| {
+        assert!(!format!("{ended:?}").contains("hunter2"), "{ended:?}");
+        ended
+    };
+    says(&quiet(ground.longhaul(&["db", "check", "--db", &address])), 6, "nothing was recorded there yet");
+    let merged = quiet(ground.longhaul(&["db", "merge", DB, "--db", &address]));
+    says(&merged, 0, &format!("kept/longhaul.db: 1 new, 0 known, in {shown}"));
+    says(&quiet(ground.longhaul(&["db", "check", "--db", &address])), 0, &format!("{shown}: everything"));
+    says(&quiet(ground.longhaul(&["db", "backup", "copy", "--db", &address])), 2, "pg_dump --format=custom");
+    says(&quiet(ground.longhaul(&["db", "prune", "--keep", "0", "--db", &address])), 0, "of 1 runs");
+    let wrong = "postgres://longhaul:hunter2@localhost:port/t";
+    says(&quiet(ground.longhaul(&["db", "check", "--db", wrong])), 2, "not an address of a database");
+    std::fs::remove_file(ground.path(DB)).unwrap();
+    says(&quiet(ground.longhaul(&["db", "merge", &address, "--db", DB])), 0, &format!("{shown}: 1 new"));
+    let back = &ground.records()[0];
+    assert_eq!((&back.id, &back.samples), (&run.id, &run.samples));
+    let serving = ground.start(&["serve", "--listen", "127.0.0.1:0", "--db", &address]);
+    assert!(serving.says().starts_with("dashboard: http://"));
+    serving.signal(nix::sys::signal::Signal::SIGTERM);
+    quiet(serving.end());
+}

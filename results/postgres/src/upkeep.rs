@@ -1,0 +1,57 @@
+//! What is done to a database as a whole.
+
+use crate::PostgresStore;
+use crate::session::Tx;
+use async_trait::async_trait;
+use longhaul_sql::{Columns, Session, Statement};
+use longhaul_store::{BackupError, Finding, Freed, ReadError, Retention, Trouble, Upkeep};
+use std::path::Path;
+
+#[async_trait]
+impl Upkeep for PostgresStore {
+    fn place(&self) -> String {
+        self.shown().to_owned()
+    }
+
+    async fn close(&self) {
+        self.pool().close().await;
+    }
+
+    async fn check(&self) -> Result<Vec<Finding>, ReadError> {
+        self.read(async |tx| {
+            let mut findings = own_check(tx).await?;
+            findings.extend(longhaul_sql::check(tx).await?);
+            Ok(findings)
+        })
+        .await
+    }
+
+    async fn prune(&self, rule: &Retention) -> Result<Freed, Trouble> {
+        let write = async {
+            let mut tx = Tx::writing(self.pool()).await?;
+            let freed = longhaul_sql::prune(&mut tx, rule).await?;
+            if rule.dry_run { tx.rollback().await } else { tx.commit().await }?;
+            Ok(freed)
+        };
+        write.await.map_err(|error| self.trouble(error))
+    }
+
+    /// The server's own tool copies as of one moment too, and knows its roles and settings.
+    async fn backup(&self, to: &Path) -> Result<(), BackupError> {
+        let place = self.place();
+        let command = format!("pg_dump --format=custom --file='{}' '{place}'", to.display());
+        Err(BackupError::Elsewhere { place, command })
+    }
+}
+
+/// What the schema does not check by itself: references are not declared where each would be looked up for every number.
+async fn own_check(db: &mut Tx) -> Result<Vec<Finding>, sqlx::Error> {
+    let sql = Statement::new(
+        "SELECT count(*) AS n FROM points
+         WHERE NOT EXISTS (SELECT 1 FROM series WHERE series.id = points.series_id)
+            OR NOT EXISTS (SELECT 1 FROM commits WHERE commits.id = points.commit_id)",
+    );
+    let n = db.row(sql).await?.integer("n")?;
+    let what = format!("{n} rows of `points` refer to rows that are not there");
+    Ok(if n == 0 { Vec::new() } else { vec![Finding::Backend(what)] })
+}

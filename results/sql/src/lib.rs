@@ -1,0 +1,62 @@
+//! What the SQL backends share: how runs become rows, and rows become answers.
+//!
+//! Both databases have the same tables, and take the same statements. So each
+//! question is written once, here, over a [`Session`]: a transaction of either. What differs stays with the backends:
+//! schema, opening and refusing, how a transaction begins, what an error means. Where a statement has to differ, the
+//! session says how ([`Session::IN_ORDER`], [`Session::SAMPLES`]), and how it keeps samples ([`Session::write_points`]).
+//!
+//! Writing is one plan for any number of runs ([`insert`]): everything is compressed before the lock is taken
+//! ([`pack`]), names become ids, rows go in by the hundreds, and rollups and tallies are brought up to date.
+//!
+//! **Invariant:** no connection, no schema and no backend's types in here. Statements are constants; values are bound.
+
+mod alert;
+mod artifact;
+mod check;
+mod comparison;
+mod insert;
+mod overview;
+mod prune;
+mod read;
+mod series;
+mod statement;
+
+pub use alert::{alerts, documents, put_alerts};
+pub use check::check;
+pub use comparison::{ComparisonParcel, comparison, comparisons, insert_comparison, pack_comparison};
+pub use insert::{Parcel, Point, ROWS, Rollup, insert, pack};
+pub use overview::overview;
+pub use prune::prune;
+pub use read::{commits, records, run, runs, scopes};
+pub use series::series;
+pub use statement::{Columns, Session, Statement, Value, pieces};
+
+/// What a question cannot be answered for.
+#[derive(Debug)]
+pub enum Fault {
+    /// What the database said.
+    Database(sqlx::Error),
+    /// A stored run that cannot be decoded.
+    Damaged {
+        /// Its id.
+        id: String,
+        /// What the decoder said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(error: sqlx::Error) -> Fault {
+        Fault::Database(error)
+    }
+}
+
+impl Fault {
+    /// As a reader is told; `trouble` names the place in what the database said.
+    pub fn told(self, trouble: impl FnOnce(sqlx::Error) -> longhaul_store::Trouble) -> longhaul_store::ReadError {
+        match self {
+            Fault::Database(error) => longhaul_store::ReadError::Store(trouble(error)),
+            Fault::Damaged { id, source } => longhaul_store::ReadError::Damaged { id, source },
+        }
+    }
+}
