@@ -59,8 +59,14 @@ async fn a_database_of_the_first_version_is_brought_up_to_date() {
     let mut db = raw(&path).await;
     sqlx::raw_sql(include_str!("fixtures/0001.sql")).execute(&mut db).await.unwrap();
     db.close().await.unwrap();
+    let error = SqliteStore::open_read_only(&path).await.unwrap_err();
+    assert!(matches!(error, OpenError::Older { found: 1, .. }), "{error:?}");
     let store = SqliteStore::open(&path).await.unwrap();
     assert_eq!(store.check().await.unwrap(), []);
+    // What there was not at that time.
+    let comparison = longhaul_store::testing::comparison::comparison(1, None);
+    assert_eq!(store.insert_comparison(&comparison).await.unwrap(), Inserted::New);
+    store.put_alerts(&[longhaul_store::testing::alert::alert(1)]).await.unwrap();
     let [first, second] = fixture();
     assert_eq!(store.run(&first.id).await.unwrap(), Some(first.clone()));
     assert_eq!(store.run(&second.id).await.unwrap(), Some(second));
@@ -309,22 +315,4 @@ async fn a_full_database_keeps_what_it_has() {
     for run in kept {
         assert_eq!(store.run(&run.id).await.unwrap().as_ref(), Some(&run));
     }
-}
-
-/// A database from before there were comparisons is brought up to date, with everything in it.
-#[tokio::test]
-async fn an_older_database_is_migrated() {
-    let (path, _dir) = written().await;
-    let mut db = raw(&path).await;
-    for sql in ["DROP TABLE comparisons", "DELETE FROM _sqlx_migrations WHERE version = 2"] {
-        sqlx::query(sql).execute(&mut db).await.unwrap();
-    }
-    db.close().await.unwrap();
-    let error = SqliteStore::open_read_only(&path).await.unwrap_err();
-    assert!(matches!(error, OpenError::Older { found: 1, known: 2, .. }), "{error:?}");
-    let store = SqliteStore::open(&path).await.unwrap();
-    let comparison = longhaul_store::testing::comparison::comparison(1, None);
-    assert_eq!(store.insert_comparison(&comparison).await.unwrap(), Inserted::New);
-    let run = sample::run(SHAPE);
-    assert_eq!(store.run(&run.id).await.unwrap(), Some(run));
 }

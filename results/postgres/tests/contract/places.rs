@@ -52,7 +52,7 @@ async fn newer(server: &Server) {
     let address = written(server).await;
     let later = "INSERT INTO _sqlx_migrations VALUES (99, 'later', now(), true, '', 1); DROP TABLE points CASCADE";
     server.execute(name(&address), later).await;
-    refused(&address, "written by a newer longhaul (its format is 99, this longhaul knows up to 1)").await;
+    refused(&address, "written by a newer longhaul (its format is 99, this longhaul knows up to").await;
     server.execute(name(&address), "DO $$ BEGIN ASSERT to_regclass('points') IS NULL; END $$").await;
 }
 
