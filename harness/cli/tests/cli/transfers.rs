@@ -78,6 +78,9 @@ fn check_evidence(record: &RunRecord) {
     // One fetcher, a line without a limit, no traffic beside it, nothing to recover from; what only a subject itself could say;
     // and what is measured in other ways.
     let elsewhere = [
+        "allocated_bytes",
+        "allocations",
+        "bigger_is_better",
         "direct_bytes",
         "fairness",
         "goodput_share",
@@ -90,6 +93,7 @@ fn check_evidence(record: &RunRecord) {
         "lookup_time_p95",
         "recovery_time",
         "relayed_bytes",
+        "smaller_is_better",
         "utilisation",
     ];
     let unsaid: &[&str] =
