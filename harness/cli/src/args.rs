@@ -3,6 +3,7 @@
 use crate::place::Place;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
+use longhaul_record::AlertState;
 use netsim_lab::{Engines, Lab, LabError, LinkEngine, NatEngine};
 use netsim_topology::Plan;
 use std::ffi::OsString;
@@ -48,6 +49,9 @@ pub(crate) enum Command {
     Lab(LabCommand),
     /// Find when a series changed: in a file, or in every series of the database
     Detect(DetectArgs),
+    /// What got worse on the main branch, and what became of it
+    #[command(subcommand)]
+    Alert(AlertCommand),
     /// Turn files of other tools into files of ours
     #[command(subcommand)]
     Import(ImportCommand),
@@ -372,18 +376,8 @@ pub(crate) struct DetectArgs {
     /// Without it, all series of the database
     #[arg(value_name = "FILE.csv", conflicts_with_all = ["scenario", "subject", "metric", "branch", "evaluate"])]
     pub(crate) file: Option<PathBuf>,
-    /// Only of this scenario
-    #[arg(long)]
-    pub(crate) scenario: Option<String>,
-    /// Only of this subject
-    #[arg(long)]
-    pub(crate) subject: Option<String>,
-    /// Only this metric
-    #[arg(long)]
-    pub(crate) metric: Option<String>,
-    /// Commits of this branch; without it, of main, of master, and of none
-    #[arg(long)]
-    pub(crate) branch: Option<String>,
+    #[command(flatten)]
+    pub(crate) series: SeriesArgs,
     /// The smallest change that matters, in percent; without it each metric's own, and 3 for a file
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub(crate) delta: Option<f64>,
@@ -401,6 +395,73 @@ pub(crate) struct DetectArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) db: DbArg,
+}
+
+/// Which series of a database.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SeriesArgs {
+    /// Only of this scenario
+    #[arg(long)]
+    pub(crate) scenario: Option<String>,
+    /// Only of this subject
+    #[arg(long)]
+    pub(crate) subject: Option<String>,
+    /// Only this metric
+    #[arg(long)]
+    pub(crate) metric: Option<String>,
+    /// Commits of this branch; without it, of main, of master, and of none
+    #[arg(long)]
+    pub(crate) branch: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AlertCommand {
+    /// Look for changes in every series of the database: what got worse becomes an alert, and what is as good again closes it.
+    /// What is known already changes nothing
+    Update {
+        #[command(flatten)]
+        series: SeriesArgs,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        db: DbArg,
+    },
+    /// List alerts, the newest first
+    List {
+        /// Only in this state: new, confirmed, acknowledged, fixed or invalid; without it, all that are open
+        #[arg(long, value_parser = alert_state)]
+        state: Option<AlertState>,
+        /// Closed ones, too
+        #[arg(long, conflicts_with = "state")]
+        all: bool,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        db: DbArg,
+    },
+    /// Say that somebody knows
+    Acknowledge(TriageArgs),
+    /// Say that it is none
+    Dismiss(TriageArgs),
+}
+
+/// What is said of an alert.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TriageArgs {
+    /// The alert's id, or enough of its beginning or end
+    pub(crate) id: String,
+    /// Who says so, and why
+    #[arg(long, default_value = "")]
+    pub(crate) note: String,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
+}
+
+fn alert_state(text: &str) -> Result<AlertState, String> {
+    let known = || AlertState::ALL.map(AlertState::as_str).join(", ");
+    AlertState::parse(text).ok_or_else(|| format!("use one of {}", known()))
 }
 
 /// A size of change.

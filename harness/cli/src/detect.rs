@@ -1,6 +1,6 @@
 //! `longhaul detect`: when series changed.
 
-use crate::args::DetectArgs;
+use crate::args::{DetectArgs, SeriesArgs};
 use crate::error::CliError;
 use crate::run::runtime;
 use crate::{catalog, output, table};
@@ -59,16 +59,16 @@ struct Found<'a> {
 }
 
 /// A scenario's series.
-struct Histories {
-    scenario: String,
-    set: SeriesSet,
-    histories: Vec<History>,
+pub(crate) struct Histories {
+    pub(crate) scenario: String,
+    pub(crate) set: SeriesSet,
+    pub(crate) histories: Vec<History>,
 }
 
 fn in_database(args: &DetectArgs) -> Result<Exit, CliError> {
     let all = runtime()?.block_on(async {
         let store = args.db.open_read_only().await?;
-        let all = histories(&*store, args).await?;
+        let all = histories(&*store, &args.series).await?;
         store.close().await;
         Ok::<_, CliError>(all)
     })?;
@@ -90,7 +90,7 @@ fn in_database(args: &DetectArgs) -> Result<Exit, CliError> {
 /// Why there is no change to show.
 fn nothing(all: &[Histories], series: usize, args: &DetectArgs) -> String {
     if series == 0 {
-        let branch = args.branch.as_deref().unwrap_or("main or master");
+        let branch = args.series.branch.as_deref().unwrap_or("main or master");
         return format!(
             "No series has commits of {branch} with such results; `longhaul detect --help` says how to ask."
         );
@@ -105,7 +105,8 @@ fn nothing(all: &[Histories], series: usize, args: &DetectArgs) -> String {
     }
 }
 
-async fn histories(store: &dyn Upkeep, args: &DetectArgs) -> Result<Vec<Histories>, CliError> {
+/// Everything that is asked for, scenario by scenario.
+pub(crate) async fn histories(store: &dyn Upkeep, args: &SeriesArgs) -> Result<Vec<Histories>, CliError> {
     let line = Line { branch: args.branch.clone() };
     let overview = OverviewQuery { project: None, host: None, metrics: Vec::new(), recent: 0 };
     let scenarios: BTreeSet<String> = store.overview(&overview).await?.into_iter().map(|row| row.scenario).collect();

@@ -200,6 +200,12 @@ pub(crate) enum CliError {
         #[source]
         problem: longhaul_store::Problem,
     },
+    /// An id that is not one alert's.
+    #[error("`{id}` is {}; `longhaul alert list --all` shows them all", if *count == 0 { "no alert".to_owned() } else { format!("{count} alerts") })]
+    UnknownAlert { id: String, count: usize },
+    /// Alerts could not be kept.
+    #[error("the alerts could not be recorded; what was recorded before is kept")]
+    PutAlerts(#[source] InsertError),
     /// Nobody reads our output any more.
     #[error("standard output is closed")]
     OutputClosed,
@@ -225,6 +231,7 @@ impl CliError {
             | CliError::OpenServer(longhaul_postgres::OpenError::Address { .. })
             | CliError::Backup(BackupError::Exists { .. } | BackupError::Elsewhere { .. })
             | CliError::NoCommit
+            | CliError::UnknownAlert { .. }
             | CliError::Terminal
             | CliError::Unfit { .. }
             | CliError::UnknownLink { .. }
@@ -256,6 +263,7 @@ impl CliError {
             | CliError::Merge { .. }
             | CliError::Results(_)
             | CliError::Insert { .. }
+            | CliError::PutAlerts(_)
             | CliError::InsertComparison { .. }
             | CliError::Bind(_)
             | CliError::Program { .. }

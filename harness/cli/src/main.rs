@@ -3,6 +3,7 @@
 //! `args` says what can be asked, one module per command does it, and this file maps every ending to its documented
 //! exit code. Commands that bring a network up move into namespaces of their own, before any thread exists.
 
+mod alert;
 mod args;
 mod calibrate;
 mod catalog;
@@ -69,6 +70,7 @@ fn dispatch(args: Args) -> Result<ExitCode, CliError> {
         Command::Scenario(command) => listing::scenario(&command).map(done),
         Command::Subject(command) => subject::command(&command).map(done),
         Command::Detect(args) => detect::command(&args).map(done),
+        Command::Alert(command) => alert::command(&command).map(done),
         Command::Import(command) => import::command(&command).map(done),
         Command::Export(ExportCommand::Comparison(args)) => comparison::command(&args).map(done),
         Command::Export(ExportCommand::Score(args)) => score::command(&args).map(done),

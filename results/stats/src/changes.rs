@@ -162,11 +162,12 @@ fn unconfirmed(values: &[f64], last: usize, scale: Scale, how: &Detection) -> Op
     let far = |fresh: usize| {
         let index = values.len().checked_sub(fresh).filter(|index| index.saturating_sub(last) >= how.least)?;
         let (before, after) = values.split_at(index);
+        let past = &before[index.saturating_sub(how.window)..];
         let before = &before[last.max(index.saturating_sub(how.window))..];
         let p = searched(deviations(before, after, 0.0), before.len() + fresh, 1);
         let point = between(before, after, index, scale, how, (p, false));
         let is_large = point.shift.is_none_or(|shift| shift.abs() >= how.delta);
-        (all_far(before, after) && is_large).then_some(point)
+        (all_far(before, past, after) && is_large).then_some(point)
     };
     (1..how.least).rev().find_map(far)
 }

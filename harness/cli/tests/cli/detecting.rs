@@ -38,16 +38,59 @@ pub(crate) fn changes_in_a_file_are_found() {
     assert_eq!(ground.longhaul(&["detect", "none.csv"]).code, Some(2));
 }
 
-pub(crate) fn changes_in_the_database_are_found() {
-    let ground = Ground::new();
-    assert_eq!(ground.longhaul(&["detect", "--db", DB]).code, Some(6), "there is none");
-    let runs = (0..30).map(|commit| {
+/// Runs of commits, of which some got slower.
+fn record(ground: &Ground, commits: std::ops::Range<u32>, slower: std::ops::Range<u32>) {
+    let runs = commits.map(|commit| {
         let mut run = sample::run(Shape { network: 4, subject: "reference", commit, iteration: 0 });
-        let factor = if commit < 15 { 1.0 } else { 0.8 };
+        let factor = if slower.contains(&commit) { 0.8 } else { 1.0 };
         run.samples.iter_mut().filter(|sample| sample.metric == "goodput").for_each(|sample| sample.value *= factor);
         run
     });
     ground.record(&runs.collect::<Vec<_>>());
+}
+
+/// Found, confirmed, talked about and mended; the same twice changes nothing.
+pub(crate) fn alerts_have_a_life() {
+    let ground = Ground::new();
+    let alert = |more: &[&str]| ground.longhaul(&[&["alert"], more, &["--db", DB]].concat());
+    assert_eq!(alert(&["list"]).code, Some(6), "there is no database");
+    let update = |from: u32, to: u32| {
+        record(&ground, from..to, 20..40);
+        let said: Value = serde_json::from_str(&alert(&["update", "--json"]).stdout).unwrap();
+        assert_eq!(alert(&["update"]).stdout.lines().count(), 1, "nothing new");
+        let alerts = said["alerts"].as_array().unwrap().clone();
+        alerts
+            .iter()
+            .map(|alert| (alert["id"].as_str().unwrap().to_owned(), alert["state"].clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(update(0, 20), []);
+    let [(id, state)] = &update(20, 21)[..] else { panic!("one alert") };
+    assert_eq!(state, "new");
+    assert_eq!(update(21, 26), [(id.clone(), json!("confirmed"))]);
+    assert_eq!(update(26, 30), []);
+    let said = alert(&["acknowledge", &id[24..], "--note", "me: \u{1b}[2J known"]);
+    assert!(said.code == Some(0) && said.stdout.contains("acknowledged") && said.stdout.contains(" -1"), "{said:?}");
+    assert_eq!(update(30, 44), [(id.clone(), json!("fixed"))]);
+    assert_eq!(alert(&["list"]).stdout, "No alerts.\n");
+    let all: Value = serde_json::from_str(&alert(&["list", "--all", "--json"]).stdout).unwrap();
+    let [known] = &all["alerts"].as_array().unwrap()[..] else { panic!("{all}") };
+    let range = |from: &Value| from["first_after"].clone();
+    assert_eq!((range(&known["range"]), range(&known["fixed"])), (json!(sample::sha(20)), json!(sample::sha(40))));
+    let states: Vec<&Value> = known["history"].as_array().unwrap().iter().map(|event| &event["state"]).collect();
+    assert_eq!(states, ["new", "confirmed", "acknowledged", "fixed"]);
+    for (arguments, expected) in
+        [(["dismiss", "nobody"], "`nobody` is no alert"), (["list", "--state=odd"], "use one of new, confirmed")]
+    {
+        let said = alert(&arguments);
+        assert!(said.code == Some(2) && said.stderr.contains(expected), "{said:?}");
+    }
+}
+
+pub(crate) fn changes_in_the_database_are_found() {
+    let ground = Ground::new();
+    assert_eq!(ground.longhaul(&["detect", "--db", DB]).code, Some(6), "there is none");
+    record(&ground, 0..30, 15..30);
     let detect = |more: &[&str]| ground.longhaul(&[&["detect", "--db", DB], more].concat()).stdout;
     let found: Value = serde_json::from_str(&detect(&["--json"])).unwrap();
     let [point] = &found["change_points"].as_array().unwrap()[..] else { panic!("{found}") };
