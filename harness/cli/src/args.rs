@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Compare two versions of a subject, in pairs of runs on the same network, until it is known which is better
     Compare(CompareArgs),
+    /// Compare a version with itself, and show how often such comparisons see a change that is none. Ends with 4 if this one did
+    Canary(CanaryArgs),
     /// Say whether a change may go in, by a policy file
     Gate(GateArgs),
     /// Say what this machine can do, and how to mend what it cannot
@@ -249,6 +251,38 @@ pub(crate) struct CompareArgs {
     #[arg(long, conflicts_with = "json")]
     pub(crate) all: bool,
     /// Print the comparison as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CanaryArgs {
+    /// The commit that is compared with itself
+    #[arg(default_value = "HEAD", value_name = "REVISION")]
+    pub(crate) commit: String,
+    /// Names, patterns, tags or files of scenarios; may be given several times
+    #[arg(long = "scenario", value_name = "SCENARIO|PATTERN|TAG|FILE", default_values = ["lossy-1pct", "home-nat"])]
+    pub(crate) scenarios: Vec<String>,
+    /// Name or file of the subject; without it, the one that is built from the repository here
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) subject: Option<String>,
+    /// How long it may take, builds not counted
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = seconds)]
+    pub(crate) budget: f64,
+    /// The most blocks of each scenario
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub(crate) blocks: u32,
+    /// Seed of the first block; without it, another one each time
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=MAX_SEED))]
+    pub(crate) seed: Option<u64>,
+    #[command(flatten)]
+    pub(crate) engines: EngineArgs,
+    /// Compare nothing: only show how often earlier ones saw a change
+    #[arg(long)]
+    pub(crate) rate: bool,
+    /// Print as JSON
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]

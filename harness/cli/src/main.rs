@@ -6,6 +6,7 @@
 mod alert;
 mod args;
 mod calibrate;
+mod canary;
 mod catalog;
 mod compare;
 mod comparison;
@@ -64,6 +65,7 @@ fn dispatch(args: Args) -> Result<ExitCode, CliError> {
         Command::Quickstart(args) => quickstart::quickstart(&args).map(done),
         Command::Run(args) => run::command(&args).map(done),
         Command::Compare(args) => compare::command(&args).map(done),
+        Command::Canary(args) => canary::command(&args).map(done),
         Command::Gate(args) => gate::command(&args).map(done),
         Command::Doctor(args) => doctor::command(&args).map(done),
         Command::Serve(args) => serve::command(&args).map(done),

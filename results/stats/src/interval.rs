@@ -4,7 +4,7 @@
 pub const Z_999: f64 = 3.290_526_731_491_926;
 
 /// The standard normal quantile of a two-sided 95 % interval.
-pub(crate) const Z_95: f64 = 1.959_963_984_540_054;
+pub const Z_95: f64 = 1.959_963_984_540_054;
 
 /// A closed interval.
 #[derive(Debug, Clone, Copy, PartialEq)]

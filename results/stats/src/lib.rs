@@ -33,7 +33,7 @@ mod yardstick;
 pub use alerts::{History, reconcile};
 pub use changes::{ChangePoint, Detection, change_points};
 pub use fit::{chi_square, kolmogorov_smirnov, normal_cdf, normal_quantile};
-pub use interval::{Interval, Z_999, wilson};
+pub use interval::{Interval, Z_95, Z_999, wilson};
 pub use judge::{Deviation, judge, judge_cross, loss_interval};
 pub use ladder::{ALPHA, CALLED, Ladder, Look, STEPS};
 pub use multiple::{false_discovery, mcnemar};
