@@ -304,6 +304,7 @@ impl Lab<'_> {
         let engines = self.engines.engines();
         let context = Context {
             json: false,
+            trigger: trigger(),
             repository: Some(&built.repository),
             machine: machine(VERSION, engines),
             engines,
