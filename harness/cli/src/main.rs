@@ -4,6 +4,8 @@
 //! exit code. Commands that bring a network up move into namespaces of their own, before any thread exists.
 
 mod args;
+mod backfill;
+mod bisect;
 mod calibrate;
 mod catalog;
 mod compare;
@@ -62,6 +64,8 @@ fn dispatch(args: Args) -> Result<ExitCode, CliError> {
         Command::Run(args) => run::command(&args).map(done),
         Command::Compare(args) => compare::command(&args).map(done),
         Command::Gate(args) => gate::command(&args).map(done),
+        Command::Backfill(args) => backfill::command(&args).map(done),
+        Command::Bisect(args) => bisect::command(&args).map(done),
         Command::Doctor(args) => doctor::command(&args).map(done),
         Command::Serve(args) => serve::command(&args).map(done),
         Command::Scenario(command) => listing::scenario(&command).map(done),

@@ -150,7 +150,8 @@ pub(crate) fn tree() -> UnderTest {
     UnderTest { repository, programs: Programs::of_this_process(source) }
 }
 
-fn here() -> PathBuf {
+/// The directory this program was started in.
+pub(crate) fn here() -> PathBuf {
     std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."))
 }
 
