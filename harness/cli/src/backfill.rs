@@ -219,6 +219,7 @@ impl Lab<'_> {
             for job in self.jobs {
                 match self.job(job, row) {
                     Err(CliError::Interrupted { recorded: more }) => {
+                        row.recount(self.jobs, &self.how, &self.kept(&row.revision.commit)?);
                         return Err(CliError::Interrupted { recorded: recorded + more });
                     }
                     other => other?,
@@ -259,23 +260,24 @@ impl Lab<'_> {
             }
             // A signal to all processes of a terminal ends a build, too.
             Err(_) if self.stop.wanted() => return Err(CliError::Interrupted { recorded: 0 }),
-            Err(error) if is_the_commits(&error) => {
-                let why = text::chain(&error);
+            Err(error) => {
+                let why = not_built(&error).ok_or(error)?;
                 output::note(format!("not built: {why}"));
                 row.not_built = Some(why);
             }
-            Err(error) => return Err(error),
         }
         Ok(())
     }
 }
 
-/// Whether it is the commit that cannot be built, and not this machine that cannot build.
-pub(crate) fn is_the_commits(error: &CliError) -> bool {
+/// Why a commit cannot be built, if it is not this machine that cannot build.
+pub(crate) fn not_built(error: &CliError) -> Option<String> {
     match error {
-        CliError::Subject { source: PrepareError::Build(error), .. } => error.is_the_subjects(),
-        CliError::NotBuiltHere { .. } => true,
-        _ => false,
+        CliError::Subject { source: PrepareError::Build(error), .. } => {
+            error.is_the_subjects().then(|| text::chain(error))
+        }
+        CliError::NotBuiltHere { .. } => Some("it has nothing of what the subject is built from".to_owned()),
+        _ => None,
     }
 }
 
@@ -284,6 +286,14 @@ pub(crate) fn title(revision: &Revision) -> String {
 }
 
 impl Row {
+    /// Counts what is there by now.
+    fn recount(&mut self, jobs: &[Job], how: &How, there: &Kept) {
+        let wanted = self.before + self.measured + self.missing;
+        let by_now = jobs.iter().flat_map(|job| job.keys(how)).filter(|key| there.contains_key(key)).count();
+        self.measured = by_now.saturating_sub(self.before);
+        self.missing = wanted.saturating_sub(by_now);
+    }
+
     fn count(&mut self, scenarios: &[Scenario], records: &[RunRecord]) {
         let count = |wanted: &dyn Fn(Outcome) -> bool| records.iter().filter(|run| wanted(run.outcome)).count();
         self.untrusted += count(&|outcome| outcome == Outcome::Untrusted);

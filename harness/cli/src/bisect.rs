@@ -6,14 +6,14 @@
 mod report;
 
 use crate::args::BisectArgs;
-use crate::backfill::{is_the_commits, title};
+use crate::backfill::{not_built, title};
 use crate::compare::{known_metric, subject};
 use crate::error::CliError;
 use crate::progress::Bar;
 use crate::run::{At, Context, Kept, UnderTest, here, kept, key, remove, runtime, stage, under_test};
 use crate::stop::Stop;
 use crate::{VERSION, catalog, output, table};
-use longhaul_record::{Exit, HostDetail, Metric, Outcome, RunRecord, Trigger, text};
+use longhaul_record::{Exit, HostDetail, Metric, Outcome, RunRecord, Trigger};
 use longhaul_runner::{Payload, PayloadError, Prepared, Repository, Revision, history, is_ancestor, machine};
 use longhaul_scenarios::{Scenario, Subject};
 use longhaul_sqlite::SqliteStore;
@@ -157,6 +157,10 @@ struct Found {
     change: Option<f64>,
     /// Why a commit came to nothing, the last time.
     reasons: HashMap<usize, String>,
+    /// Runs that were recorded, those that could not be trusted with them.
+    recorded: usize,
+    /// How long they took, in seconds.
+    spent_s: f64,
 }
 
 /// A commit that was looked at.
@@ -189,9 +193,8 @@ impl Lab<'_> {
         let effort = Effort { certainty: self.args.certainty, values: self.args.runs as usize, ..Effort::default() };
         let mut search = Bisection::new(self.commits.len(), effort);
         let mut tried = HashMap::new();
-        let (mut recorded, mut spent_s) = (0, 0.0);
         loop {
-            if self.args.budget.is_some_and(|budget| spent_s >= budget) {
+            if self.args.budget.is_some_and(|budget| found.spent_s >= budget) {
                 search.spend();
             }
             let probe = match search.next() {
@@ -201,7 +204,7 @@ impl Lab<'_> {
                     return Ok(end);
                 }
             };
-            let ran = self.probe(probe, &mut tried, found, &mut recorded, &mut spent_s)?;
+            let ran = self.probe(probe, &mut tried, found)?;
             let (told, said) = self.told(ran, probe, found)?;
             search.tell(probe, told);
             self.say(&search, probe, &said);
@@ -249,14 +252,7 @@ impl Lab<'_> {
     }
 
     /// The record that there is, or that of a run.
-    fn probe(
-        &self,
-        probe: Probe,
-        tried: &mut HashMap<usize, Tried>,
-        found: &mut Found,
-        recorded: &mut usize,
-        spent_s: &mut f64,
-    ) -> Result<Ran, CliError> {
+    fn probe(&self, probe: Probe, tried: &mut HashMap<usize, Tried>, found: &mut Found) -> Result<Ran, CliError> {
         let commit = &self.commits[probe.commit].commit;
         let known = match tried.entry(probe.commit) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
@@ -268,21 +264,23 @@ impl Lab<'_> {
         };
         if let Some(id) = known.kept.get(&key(self.scenario, self.subject, self.seed(probe)))
             && let Some(record) = self.runtime.block_on(self.store.run(id))?
+            // It may have been run for another question, and have nothing but instructions.
+            && (record.outcome != Outcome::Ok || self.question.value(&record).is_ok())
         {
             found.before += 1;
             return Ok(Ok(record));
         }
         let built = match &known.built {
             Some(built) => built,
-            None => known.built.insert(self.build(commit, *recorded)?),
+            None => known.built.insert(self.build(commit, found.recorded)?),
         };
         let (prepared, repository) = match built {
             Ok(built) => built,
             Err(why) => return Ok(Err(why.clone())),
         };
         let began = netsim_lab::now();
-        let ran = self.run(probe, prepared, repository, recorded)?;
-        *spent_s += netsim_lab::now().nanos_since(began) as f64 / 1e9;
+        let ran = self.run(probe, prepared, repository, &mut found.recorded)?;
+        found.spent_s += netsim_lab::now().nanos_since(began) as f64 / 1e9;
         Ok(Ok(ran))
     }
 
@@ -301,8 +299,7 @@ impl Lab<'_> {
             Ok(prepared) => Ok(Ok((prepared, repository))),
             // A signal to all processes of a terminal ends a build, too.
             Err(_) if self.stop.wanted() => Err(CliError::Interrupted { recorded }),
-            Err(error) if is_the_commits(&error) => Ok(Err(text::chain(&error))),
-            Err(error) => Err(error),
+            Err(error) => Ok(Err(not_built(&error).ok_or(error)?)),
         }
     }
 

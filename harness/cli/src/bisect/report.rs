@@ -45,14 +45,19 @@ impl Answer<'_> {
                 format!("{} cannot be measured: {why}\nName a neighbour of it.", title(&self.commits[*commit]))
             }
             _ => format!(
-                "inconclusive: {metric} of the good and the bad commit does not differ by more than it varies.\n`longhaul compare \
-                 {} {}` says how small a change can be seen. Name commits that are further apart, or another metric.",
-                table::clean(&self.args.good),
-                table::clean(&self.args.bad)
+                "inconclusive: {metric} of the good and the bad commit does not differ by more than it varies.\nName commits \
+                 that are further apart, or another metric{}.",
+                if self.is_spent() { ", or give more of --runs or --budget" } else { "" }
             ),
         };
         let Found { runs, before, .. } = self.found;
         format!("{answer}\nRuns: {runs}, {before} of them recorded before; commits: {}.", self.commits.len() - 1)
+    }
+
+    /// Whether more runs were not allowed.
+    fn is_spent(&self) -> bool {
+        let Found { runs, spent_s, .. } = self.found;
+        runs >= self.args.runs as usize || self.args.budget.is_some_and(|budget| spent_s >= budget)
     }
 
     fn metric(&self) -> String {
