@@ -63,7 +63,8 @@ fn wet(args: &BackfillArgs, commits: &[Revision], jobs: &[Job]) -> Result<Follow
     let host = machine(VERSION, args.engines.engines()).fingerprint;
     let (how, sandbox, stop) = (how(args), &sandbox, &stop);
     let lab = Lab { jobs, how, host, sandbox, runtime: &runtime, store: &store, stop };
-    let mut rows = plan(commits, jobs, &lab.how, |commit| lab.kept(commit))?;
+    let rows = plan(commits, jobs, &lab.how, |commit| lab.kept(commit));
+    let mut rows = rows.map_err(|error| lab.interrupted(error))?;
     let end = lab.measure(&mut rows);
     runtime.block_on(store.close());
     Ok((rows, end))
@@ -217,9 +218,11 @@ impl Lab<'_> {
                 output::note(format!("commit {number} of {total}: {}", title(&row.revision)));
             }
             for job in self.jobs {
-                match self.job(job, row) {
+                match self.job(job, row).map_err(|error| self.interrupted(error)) {
                     Err(CliError::Interrupted { recorded: more }) => {
-                        row.recount(self.jobs, &self.how, &self.kept(&row.revision.commit)?);
+                        if let Ok(there) = self.kept(&row.revision.commit) {
+                            row.recount(self.jobs, &self.how, &there);
+                        }
                         return Err(CliError::Interrupted { recorded: recorded + more });
                     }
                     other => other?,
@@ -232,6 +235,15 @@ impl Lab<'_> {
 
     fn kept(&self, commit: &str) -> Result<Kept, CliError> {
         kept(under_test(Some(commit))?.repository.as_ref(), &self.host, self.runtime, self.store)
+    }
+
+    /// What an error is, if the user did not cause it.
+    fn interrupted(&self, error: CliError) -> CliError {
+        match error {
+            CliError::Interrupted { .. } => error,
+            _ if self.stop.ended_it() => CliError::Interrupted { recorded: 0 },
+            _ => error,
+        }
     }
 
     fn job(&self, job: &Job, row: &mut Row) -> Result<(), CliError> {
@@ -258,9 +270,8 @@ impl Lab<'_> {
                 row.count(&job.scenarios, &records);
                 expectation::unmet(&job.scenarios, &records).into_iter().for_each(output::note);
             }
-            // A signal to all processes of a terminal ends a build, too.
-            Err(_) if self.stop.wanted() => return Err(CliError::Interrupted { recorded: 0 }),
             Err(error) => {
+                let error = self.interrupted(error);
                 let why = not_built(&error).ok_or(error)?;
                 output::note(format!("not built: {why}"));
                 row.not_built = Some(why);

@@ -56,7 +56,11 @@ pub(crate) fn command(args: &BisectArgs) -> Result<Exit, CliError> {
         store: &store,
     };
     let mut found = Found::default();
-    let next = lab.search(&mut found);
+    let next = lab.search(&mut found).map_err(|error| match error {
+        CliError::Interrupted { .. } => error,
+        _ if stop.ended_it() => CliError::Interrupted { recorded: found.recorded },
+        _ => error,
+    });
     remove(&staging)?;
     runtime.block_on(store.close());
     let answer = Answer {
@@ -297,8 +301,7 @@ impl Lab<'_> {
         };
         match built {
             Ok(prepared) => Ok(Ok((prepared, repository))),
-            // A signal to all processes of a terminal ends a build, too.
-            Err(_) if self.stop.wanted() => Err(CliError::Interrupted { recorded }),
+            Err(_) if self.stop.ended_it() => Err(CliError::Interrupted { recorded }),
             Err(error) => Ok(Err(not_built(&error).ok_or(error)?)),
         }
     }

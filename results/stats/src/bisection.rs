@@ -9,7 +9,7 @@
 //! that a good commit's value that is off makes all those beside it look off.
 
 use crate::changes::means::as_normal;
-use crate::median;
+use crate::{median, signed_rank};
 
 /// How sure to be, and at what cost.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -213,9 +213,12 @@ impl Bisection {
         both.filter_map(|(good, bad)| Some((*bad)? - (*good)?))
     }
 
-    /// By how much bad differs from good; nothing if that may be nothing.
+    /// By how much bad differs from good; nothing if that may be nothing: by Student's t, which can say so after a few pairs, or,
+    /// where some values are wild, by their signed ranks, which take more of them.
     fn difference(&self) -> Option<Difference> {
-        /// In standard errors. Two in ten thousand are beyond, and it is asked again with every pair.
+        /// How rarely that is said of equals. It is asked again with every pair.
+        const RARE: f64 = 0.0002;
+        /// The same in standard errors.
         const SURE: f64 = 3.7;
         let pairs: Vec<f64> = self.pairs().collect();
         let count = pairs.len() as f64;
@@ -226,7 +229,8 @@ impl Bisection {
         let variance = pairs.iter().map(|value| (value - shift).powi(2)).sum::<f64>() / (count - 1.0);
         let spread = variance.sqrt().max(shift.abs() * LEAST_NOISE);
         let is_sure = as_normal(shift * shift * count / (spread * spread), count - 1.0) > SURE;
-        is_sure.then_some(Difference { shift })
+        let is_rare = || signed_rank(&pairs).is_some_and(|p| p < RARE);
+        (is_sure || is_rare()).then_some(Difference { shift })
     }
 
     fn posterior(&self, difference: &Difference) -> Vec<f64> {
