@@ -36,6 +36,10 @@ pub(crate) enum Command {
     Canary(CanaryArgs),
     /// Say whether a change may go in, by a policy file
     Gate(GateArgs),
+    /// Measure commits of the past. What is measured already is left out, so the same command goes on where it stopped
+    Backfill(BackfillArgs),
+    /// Find the commit that changed a metric, by measuring few of those between a good and a bad one
+    Bisect(BisectArgs),
     /// Say what this machine can do, and how to mend what it cannot
     Doctor(DoctorArgs),
     /// Show recorded results in the browser
@@ -313,6 +317,85 @@ pub(crate) struct GateArgs {
     pub(crate) schema: bool,
     #[command(flatten)]
     pub(crate) db: DbArg,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BackfillArgs {
+    /// What `git rev-list` takes, for example v1.0..main: what came after v1.0, until main, by first parents
+    pub(crate) range: String,
+    /// Names, patterns with * and ?, tags or files of scenarios
+    #[arg(required = true, value_name = "SCENARIO|PATTERN|TAG|FILE")]
+    pub(crate) scenarios: Vec<String>,
+    /// Name or file of a subject; may be given several times. Without it, the one that is built from the repository here
+    #[arg(long = "subject", value_name = "NAME|FILE")]
+    pub(crate) subjects: Vec<String>,
+    /// Only every Nth commit, and both ends
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) every: Option<u32>,
+    /// Only commits that merged others
+    #[arg(long, conflicts_with = "every")]
+    pub(crate) merges: bool,
+    /// How often to run each scenario, instead of what its file says
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) repeat: Option<u32>,
+    /// Seed of every random decision of the networks; repetition N runs with seed + N
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=MAX_SEED))]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) engines: EngineArgs,
+    /// Only say what would be measured, in this order
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print what came of each commit as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BisectArgs {
+    /// A commit before the change
+    pub(crate) good: String,
+    /// A commit after it; the first one's descendant by first parents
+    pub(crate) bad: String,
+    /// Name or file of a scenario
+    #[arg(long, value_name = "SCENARIO|FILE")]
+    pub(crate) scenario: String,
+    /// The metric that changed
+    #[arg(long)]
+    pub(crate) metric: String,
+    /// Of which side or host, where each has a value: for example fetcher
+    #[arg(long, value_name = "SIDE|HOST")]
+    pub(crate) peer: Option<String>,
+    /// Name or file of the subject; without it, the one that is built from the repository here
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) subject: Option<String>,
+    /// Seed of the networks: every commit is measured under this one and those that follow
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=MAX_SEED))]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) engines: EngineArgs,
+    /// How probable the answer has to be
+    #[arg(long, value_name = "SHARE", default_value_t = 0.95, value_parser = certainty)]
+    pub(crate) certainty: f64,
+    /// The most runs, with those that were recorded before
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(2..=1000))]
+    pub(crate) runs: u32,
+    /// How long it may take, builds not counted; without it, only --runs counts
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) budget: Option<f64>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
+}
+
+/// A probability that means something.
+fn certainty(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.5..1.0).contains(number));
+    number.ok_or_else(|| "use a number from 0.5 to below 1, for example 0.95".to_owned())
 }
 
 /// A time with its unit, in seconds.

@@ -13,9 +13,10 @@ use crate::run::{ATTEMPTS, At, Context, UnderTest, remove, runtime, stage, tree,
 use crate::stop::Stop;
 use crate::{VERSION, catalog, output, table};
 use longhaul_record::{
-    Arm, COMPARISON_SCHEMA, Comparison, End, Exit, Outcome, Pairing, RanIn, RunRecord, Side, Verdict,
+    Arm, COMPARISON_SCHEMA, Comparison, End, Exit, METRICS, Metric, Outcome, Pairing, RanIn, RunRecord, Side, Verdict,
+    metric,
 };
-use longhaul_runner::{Payload, PayloadError, Prepared, Repository, machine, new_id, wall_ms};
+use longhaul_runner::{Payload, PayloadError, Prepared, Programs, Repository, machine, new_id, wall_ms};
 use longhaul_scenarios::{Scenario, Subject};
 use longhaul_stats::{Block, Choice, Limits, Next, Ran, Sampling, Task, overall};
 use longhaul_store::Upkeep;
@@ -46,11 +47,13 @@ pub(crate) fn command(args: &CompareArgs) -> Result<Exit, CliError> {
 
 /// The metrics that were asked for.
 fn choice(metrics: &[String]) -> Result<Choice, CliError> {
-    if let Some(unknown) = metrics.iter().find(|id| longhaul_record::metric(id).is_none()) {
-        let known = longhaul_record::METRICS.iter().map(|metric| metric.id).collect();
-        return Err(CliError::UnknownMetric { name: unknown.clone(), known });
-    }
+    metrics.iter().try_for_each(|id| known_metric(id).map(drop))?;
     Ok(Choice { metrics: metrics.iter().map(|id| (id.clone(), None)).collect() })
+}
+
+pub(crate) fn known_metric(id: &str) -> Result<&'static Metric, CliError> {
+    let known = || METRICS.iter().map(|metric| metric.id).collect();
+    metric(id).ok_or_else(|| CliError::UnknownMetric { name: id.to_owned(), known: known() })
 }
 
 /// What is to be compared, and how much may be run.
@@ -94,7 +97,7 @@ pub(crate) fn compare(base: &str, versions: &VersionArgs, asked: &Asked, db: &Pl
             Version::of(revision, under_test(Some(revision))?)?
         }
     };
-    let subject = subject(asked.subject.as_deref(), &[&base, &head])?;
+    let subject = subject(asked.subject.as_deref(), &[&base.programs, &head.programs])?;
     // Outside the sandbox: a build may write where it likes.
     let [base, head] = [base.build(&subject)?, head.build(&subject)?];
     let sandbox = netsim_lab::enter()?;
@@ -127,7 +130,7 @@ pub(crate) fn compare(base: &str, versions: &VersionArgs, asked: &Asked, db: &Pl
 struct Version {
     revision: String,
     repository: Repository,
-    programs: longhaul_runner::Programs,
+    programs: Programs,
 }
 
 /// One that can be run.
@@ -165,9 +168,9 @@ pub(crate) fn short(commit: &str) -> &str {
     commit.get(..8).unwrap_or(commit)
 }
 
-/// The subject that is asked for, or the one that is built from the repository.
-fn subject(name: Option<&str>, versions: &[&Version]) -> Result<Subject, CliError> {
-    let is_built = |subject: &Subject| versions.iter().all(|version| version.programs.would_build(subject));
+/// The subject that is asked for, or the one that is built from the repository in all of these versions.
+pub(crate) fn subject(name: Option<&str>, versions: &[&Programs]) -> Result<Subject, CliError> {
+    let is_built = |subject: &Subject| versions.iter().all(|programs| programs.would_build(subject));
     let found = match name {
         Some(name) => catalog::subject(name)?,
         None => catalog::subjects()?.into_iter().find(|subject| is_built(subject)).ok_or(CliError::NothingBuiltHere)?,
@@ -303,6 +306,7 @@ impl Lab<'_> {
         let engines = self.engines.engines();
         let context = Context {
             json: false,
+            trigger: trigger(),
             repository: Some(&built.repository),
             machine: machine(VERSION, engines),
             engines,

@@ -103,6 +103,12 @@ pub(crate) enum CliError {
     /// A revision that git does not know, or knows several of.
     #[error("no commit is named `{revision}` in the repository of this directory; use a branch, a tag or a hash")]
     UnknownCommit { revision: String },
+    /// What git does not take for a history.
+    #[error("`{range}` names no commits in the repository of this directory ({said}); use for example v1.0..main")]
+    NoHistory { range: String, said: String },
+    /// Commits with none between them.
+    #[error("no way leads from `{good}` to `{bad}`: {why}")]
+    NoPath { good: String, bad: String, why: &'static str },
     /// A commit was named, but nothing of it would be measured.
     #[error("nothing is built from this repository for {}; write a `[build]` in the subject's file", subjects.join(", "))]
     NotBuiltHere { subjects: Vec<String> },
@@ -161,6 +167,9 @@ pub(crate) enum CliError {
         #[source]
         source: InsertError,
     },
+    /// A run for which there was no network, or nothing to send.
+    #[error("a run could not be set up: {reason}; what was recorded is kept")]
+    Setup { reason: String },
     /// A comparison could not be kept.
     #[error("comparison {id} could not be recorded; its runs are kept")]
     InsertComparison {
@@ -225,6 +234,8 @@ impl CliError {
             | CliError::UnknownSubject { .. }
             | CliError::UnknownHost { .. }
             | CliError::UnknownCommit { .. }
+            | CliError::NoHistory { .. }
+            | CliError::NoPath { .. }
             | CliError::NotBuiltHere { .. }
             | CliError::NothingBuiltHere
             | CliError::UnknownMetric { .. }
@@ -265,6 +276,7 @@ impl CliError {
             | CliError::Insert { .. }
             | CliError::PutAlerts(_)
             | CliError::InsertComparison { .. }
+            | CliError::Setup { .. }
             | CliError::Bind(_)
             | CliError::Program { .. }
             | CliError::Environment { .. } => Exit::Environment,

@@ -5,6 +5,8 @@
 
 mod alert;
 mod args;
+mod backfill;
+mod bisect;
 mod calibrate;
 mod canary;
 mod catalog;
@@ -67,6 +69,8 @@ fn dispatch(args: Args) -> Result<ExitCode, CliError> {
         Command::Compare(args) => compare::command(&args).map(done),
         Command::Canary(args) => canary::command(&args).map(done),
         Command::Gate(args) => gate::command(&args).map(done),
+        Command::Backfill(args) => backfill::command(&args).map(done),
+        Command::Bisect(args) => bisect::command(&args).map(done),
         Command::Doctor(args) => doctor::command(&args).map(done),
         Command::Serve(args) => serve::command(&args).map(done),
         Command::Scenario(command) => listing::scenario(&command).map(done),

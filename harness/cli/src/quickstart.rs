@@ -24,7 +24,7 @@ pub(crate) fn quickstart(args: &QuickstartArgs) -> Result<Exit, CliError> {
         true => None,
         false => Some(runtime.block_on(longhaul_dashboard::bind(args.listen))?),
     };
-    let records = run::measure(&args.measure, &scenarios, &asked, &sandbox, &runtime, &*store, &stop)?;
+    let records = run::measure(&run::How::of(&args.measure), &scenarios, &asked, &sandbox, &runtime, &*store, &stop)?;
     let exit = run::report(&args.measure, &scenarios, &records)?;
     output::note(format!("recorded in {}", *args.measure.db));
     // Folds the write-ahead log into the file: from here on it is complete, however the serving ends.

@@ -1,6 +1,6 @@
 //! `longhaul run`: scenarios × subjects × repetitions, each recorded as soon as it has ended.
 
-use crate::args::{MeasureArgs, RunArgs};
+use crate::args::{EngineArgs, MeasureArgs, RunArgs};
 use crate::catalog;
 use crate::error::CliError;
 use crate::expectation;
@@ -30,7 +30,8 @@ pub(crate) fn command(args: &RunArgs) -> Result<Exit, CliError> {
     let stop = Stop::on_signals()?;
     let runtime = runtime()?;
     let store = runtime.block_on(args.measure.db.open())?;
-    let records = measure(&args.measure, &scenarios, &asked, &sandbox, &runtime, &*store, &stop)?;
+    let how = How::of(&args.measure);
+    let records = measure(&how, &scenarios, &asked, &sandbox, &runtime, &*store, &stop)?;
     runtime.block_on(store.close());
     report(&args.measure, &scenarios, &records)
 }
@@ -39,6 +40,46 @@ pub(crate) fn command(args: &RunArgs) -> Result<Exit, CliError> {
 pub(crate) struct Asked {
     subjects: Vec<Wanted>,
     under_test: UnderTest,
+}
+
+impl Asked {
+    /// One subject, which has to be there.
+    pub(crate) fn one(subject: Subject, under_test: UnderTest) -> Asked {
+        Asked { subjects: vec![Wanted { subject, needed: true }], under_test }
+    }
+}
+
+/// How it is to be measured.
+pub(crate) struct How {
+    pub(crate) trigger: Trigger,
+    /// Of the first repetition.
+    pub(crate) seed: u64,
+    /// How often, instead of what the scenario says.
+    pub(crate) repeat: Option<u32>,
+    pub(crate) engines: EngineArgs,
+    /// Whether what was measured before is left out.
+    pub(crate) resume: bool,
+    pub(crate) instructions: bool,
+    /// Whether records are printed.
+    pub(crate) json: bool,
+}
+
+impl How {
+    /// As the command line says.
+    pub(crate) fn of(args: &MeasureArgs) -> How {
+        let MeasureArgs { seed, engines, repeat, resume, instructions, json, .. } = *args;
+        How { trigger: trigger(), seed, repeat, engines, resume, instructions, json }
+    }
+
+    /// How often a scenario is run.
+    pub(crate) fn repeats(&self, scenario: &Scenario) -> u32 {
+        self.repeat.unwrap_or(scenario.repeat)
+    }
+
+    /// The seed of a repetition.
+    pub(crate) fn seed(&self, iteration: u32) -> u64 {
+        self.seed + u64::from(iteration)
+    }
 }
 
 /// A subject that is to be run.
@@ -108,7 +149,8 @@ pub(crate) fn tree() -> UnderTest {
     UnderTest { repository, programs: Programs::of_this_process(source) }
 }
 
-fn here() -> PathBuf {
+/// The directory this program was started in.
+pub(crate) fn here() -> PathBuf {
     std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."))
 }
 
@@ -137,7 +179,7 @@ pub(crate) const ATTEMPTS: u32 = 3;
 
 /// Runs everything. Each record is stored, and printed if asked for, before the next run starts.
 pub(crate) fn measure(
-    args: &MeasureArgs,
+    how: &How,
     scenarios: &[Scenario],
     asked: &Asked,
     sandbox: &Sandbox,
@@ -145,17 +187,18 @@ pub(crate) fn measure(
     store: &dyn Upkeep,
     stop: &Stop,
 ) -> Result<Vec<RunRecord>, CliError> {
-    let valgrind = if args.instructions { Some(valgrind(&asked.under_test.programs)?) } else { None };
+    let valgrind = if how.instructions { Some(valgrind(&asked.under_test.programs)?) } else { None };
     let valgrind = valgrind.as_deref();
     let prepared = prepare(asked)?;
     let repository = asked.under_test.repository.as_ref();
-    let engines = args.engines.engines();
-    let (json, machine) = (args.json, machine(VERSION, engines));
-    let context = Context { json, repository, machine, engines, valgrind, sandbox, stop };
-    let repeats = |scenario: &Scenario| args.repeat.unwrap_or(scenario.repeat);
+    let engines = how.engines.engines();
+    let (json, trigger, machine) = (how.json, how.trigger, machine(VERSION, engines));
+    let context = Context { json, trigger, repository, machine, engines, valgrind, sandbox, stop };
+    let repeats = |scenario| how.repeats(scenario);
     let wanted = |scenario: &Scenario| prepared.iter().filter(|subject| subject.can_try(scenario)).count();
     let total = scenarios.iter().map(|scenario| repeats(scenario) as usize * wanted(scenario)).sum();
-    let kept = if args.resume { kept(&context, runtime, store)? } else { Kept::default() };
+    let host = &context.machine.fingerprint;
+    let kept = if how.resume { kept(repository, host, runtime, store)? } else { Kept::default() };
     let mut records = Vec::new();
     let mut recorded = 0;
     for scenario in scenarios {
@@ -176,31 +219,17 @@ pub(crate) fn measure(
         let payload = stage(scenario, sandbox, &staging)?;
         for iteration in 0..repeats(scenario) {
             for Ready { prepared: subject, .. } in &tried {
-                let seed = args.seed + u64::from(iteration);
-                let key = (scenario.hash(), subject.subject.name.clone(), seed);
-                if let Some(id) = kept.get(&key) {
+                let seed = how.seed(iteration);
+                if let Some(id) = kept.get(&key(scenario, &subject.subject, seed)) {
                     records.extend(runtime.block_on(store.run(id))?);
                     continue;
                 }
                 let number = records.len() + 1;
-                let mut attempt = 1;
-                records.push(loop {
-                    let bar = Bar::new(number, total, &scenario.name, &subject.subject.name);
-                    let at = At { seed, iteration, pairing: None };
-                    let Some(record) = context.run(scenario, subject, &payload, at, &bar) else {
-                        bar.abandon();
-                        return Err(CliError::Interrupted { recorded });
-                    };
-                    bar.finish(&record);
-                    context.keep(&record, runtime, store)?;
-                    recorded += 1;
-                    if record.outcome != Outcome::Untrusted || attempt == ATTEMPTS {
-                        break record;
-                    }
-                    attempt += 1;
-                    let reason = table::reason(&record);
-                    output::note(format!("untrusted ({reason}): attempt {attempt} of {ATTEMPTS}"));
-                });
+                let bar = || Bar::new(number, total, &scenario.name, &subject.subject.name);
+                let at = || At { seed, iteration, pairing: None };
+                let run = |bar: &Bar| context.run(scenario, subject, &payload, at(), bar);
+                let record = context.attempts(run, bar, Bar::finish, &mut recorded, runtime, store)?;
+                records.push(record.ok_or(CliError::Interrupted { recorded })?);
             }
         }
         remove(&staging)?;
@@ -208,15 +237,27 @@ pub(crate) fn measure(
     Ok(records)
 }
 
-/// Ids of runs that need not be repeated, by the scenario's hash, the subject and the seed.
-type Kept = HashMap<(String, String, u64), String>;
+/// What tells the runs of a commit on a machine from each other: the scenario's hash, the subject and the seed.
+pub(crate) type Key = (String, String, u64);
+
+pub(crate) fn key(scenario: &Scenario, subject: &Subject, seed: u64) -> Key {
+    (scenario.hash(), subject.name.clone(), seed)
+}
+
+/// Ids of runs that need not be repeated.
+pub(crate) type Kept = HashMap<Key, String>;
 
 /// What was measured of this commit on this machine, and says something about the subject.
-fn kept(context: &Context, runtime: &Runtime, store: &dyn Upkeep) -> Result<Kept, CliError> {
-    let repository = context.repository.filter(|repository| !repository.detail.dirty).ok_or(CliError::NoCommit)?;
+pub(crate) fn kept(
+    repository: Option<&Repository>,
+    host: &str,
+    runtime: &Runtime,
+    store: &dyn Upkeep,
+) -> Result<Kept, CliError> {
+    let repository = repository.filter(|repository| !repository.detail.dirty).ok_or(CliError::NoCommit)?;
     let filter = RunFilter {
         project: Some(repository.project.clone()),
-        host: Some(context.machine.fingerprint.clone()),
+        host: Some(host.to_owned()),
         commit: Some(repository.commit.clone()),
         limit: u32::MAX,
         ..RunFilter::default()
@@ -239,8 +280,8 @@ pub(crate) fn once(
 ) -> Result<Option<RunRecord>, CliError> {
     let engines = Engines::default();
     let machine = machine(VERSION, engines);
-    let valgrind = None;
-    let context = Context { json: false, repository: None, machine, engines, valgrind, sandbox, stop };
+    let (trigger, repository, valgrind) = (trigger(), None, None);
+    let context = Context { json: false, trigger, repository, machine, engines, valgrind, sandbox, stop };
     let staging = sandbox.scratch().join("staged");
     let payload = stage(scenario, sandbox, &staging)?;
     let bar = Bar::new(1, 1, &scenario.name, &prepared.subject.name);
@@ -277,10 +318,13 @@ impl Ready {
     /// Whether it may be measured in the scenario: without a command line for the payload, or without a relay where providers
     /// are behind NATs, it could but fail. Who asks for it by name sees that.
     fn can_try(&self, scenario: &Scenario) -> bool {
-        let subject = &self.prepared.subject;
-        let able = subject.can_do(scenario.payload.sort());
-        self.needed || able && (subject.relay.is_some() || scenario.is_reachable())
+        can_try(&self.prepared.subject, self.needed, scenario)
     }
+}
+
+pub(crate) fn can_try(subject: &Subject, needed: bool, scenario: &Scenario) -> bool {
+    let able = subject.can_do(scenario.payload.sort());
+    needed || able && (subject.relay.is_some() || scenario.is_reachable())
 }
 
 /// Builds and finds the subjects. One that was asked for by name must be there; of all others, those that are.
@@ -304,6 +348,7 @@ fn prepare(asked: &Asked) -> Result<Vec<Ready>, CliError> {
 pub(crate) struct Context<'a> {
     /// Whether records are printed.
     pub(crate) json: bool,
+    pub(crate) trigger: Trigger,
     pub(crate) repository: Option<&'a Repository>,
     pub(crate) machine: HostDetail,
     pub(crate) engines: Engines,
@@ -332,6 +377,36 @@ impl Context<'_> {
         inserted.and(printed)
     }
 
+    /// Runs a subject; if the network could not be trusted, again. Everything is recorded, and counted. `None` if the user
+    /// interrupted it.
+    pub(crate) fn attempts(
+        &self,
+        run: impl Fn(&Bar) -> Option<RunRecord>,
+        bar: impl Fn() -> Bar,
+        finish: impl Fn(Bar, &RunRecord),
+        recorded: &mut usize,
+        runtime: &Runtime,
+        store: &dyn Upkeep,
+    ) -> Result<Option<RunRecord>, CliError> {
+        let mut attempt = 1;
+        loop {
+            let bar = bar();
+            let Some(record) = run(&bar) else {
+                bar.abandon();
+                return Ok(None);
+            };
+            finish(bar, &record);
+            self.keep(&record, runtime, store)?;
+            *recorded += 1;
+            if record.outcome != Outcome::Untrusted || attempt == ATTEMPTS {
+                return Ok(Some(record));
+            }
+            attempt += 1;
+            let reason = table::reason(&record);
+            output::note(format!("untrusted ({reason}): attempt {attempt} of {ATTEMPTS}"));
+        }
+    }
+
     /// `None` if the user interrupted it.
     pub(crate) fn run(
         &self,
@@ -352,7 +427,7 @@ impl Context<'_> {
             seed,
             iteration,
             pairing,
-            trigger: trigger(),
+            trigger: self.trigger,
             valgrind: self.valgrind,
             scratch: &scratch,
         };

@@ -7,6 +7,7 @@ use signal_hook::iterator::Signals;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Set once the user wants to stop. A second wish ends the program at once.
 #[derive(Debug, Clone)]
@@ -47,6 +48,15 @@ impl Stop {
     pub(crate) fn wait(&self) {
         // Nothing is ever sent; the other end is dropped.
         let _ = self.wish.lock().unwrap_or_else(PoisonError::into_inner).recv();
+    }
+
+    /// Whether the user wanted to stop when something failed: from a terminal, the signal ends builds and git too, and may
+    /// reach this program a moment later than them.
+    pub(crate) fn ended_it(&self) -> bool {
+        const MOMENT: Duration = Duration::from_secs(1);
+        // Nothing is ever sent; the other end is dropped, or the time is over.
+        let _ = self.wish.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(MOMENT);
+        self.wanted()
     }
 
     pub(crate) fn wanted(&self) -> bool {

@@ -20,6 +20,8 @@ mod detecting;
 mod files;
 #[path = "cli/ground.rs"]
 mod ground;
+#[path = "cli/histories.rs"]
+mod histories;
 #[path = "cli/imports.rs"]
 mod imports;
 #[path = "cli/interruption.rs"]
@@ -108,6 +110,7 @@ const ANYWHERE: &[Test] = &[
     ("a_closed_pipe_is_no_accident", questions::a_closed_pipe_is_no_accident),
     ("a_commit_is_built_once", builds::a_commit_is_built_once),
     ("a_commit_that_cannot_be_built_is_named", builds::a_commit_that_cannot_be_built_is_named),
+    ("commits_that_cannot_be_bisected_are_named", histories::commits_that_cannot_be_bisected_are_named),
     ("mistakes_in_policies_are_named", compares::mistakes_in_policies_are_named),
     ("a_database_that_cannot_be_served_is_refused", places::a_database_that_cannot_be_served_is_refused),
     ("a_port_in_use_is_said_when_serving", places::a_port_in_use_is_said_when_serving),
@@ -148,6 +151,10 @@ const IN_A_LAB: &[Test] = &[
     ("versions_that_cannot_be_compared_are_named", compares::versions_that_cannot_be_compared_are_named),
     ("an_interrupted_comparison_shows_what_there_is", compares::an_interrupted_comparison_shows_what_there_is),
     ("a_gate_does_as_its_policy_says", compares::a_gate_does_as_its_policy_says),
+    ("a_history_is_filled_in", histories::a_history_is_filled_in),
+    ("an_interrupted_backfill_goes_on", histories::an_interrupted_backfill_goes_on),
+    ("a_small_step_under_noise_is_found", histories::a_small_step_under_noise_is_found),
+    ("what_cannot_be_told_is_said", histories::what_cannot_be_told_is_said),
     ("interruption_keeps_what_is_recorded", interruption::interruption_keeps_what_is_recorded),
     ("a_killed_run_leaves_nothing_behind", interruption::a_killed_run_leaves_nothing_behind),
 ];

@@ -40,6 +40,40 @@ pub fn repository_at(directory: &Path, revision: &str) -> Option<Repository> {
     Some(repository)
 }
 
+/// A commit of a history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// Full hash.
+    pub commit: String,
+    /// Full hashes of its parents.
+    pub parents: Vec<String>,
+    /// First line of the message. Untrusted text.
+    pub summary: String,
+}
+
+/// The history that `range` names, as `git rev-list` takes it in one argument, by first parents, the oldest commit first. The
+/// error is git's own.
+pub fn history(directory: &Path, range: &str) -> Result<Vec<Revision>, String> {
+    let list = ["rev-list", "--first-parent", "--reverse", "--format=%H%x00%P%x00%s", "--end-of-options", range, "--"];
+    let output = Command::new("git").arg("-C").arg(directory).args(list).output();
+    let output = output.map_err(|error| format!("cannot run git: {error}"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default().to_owned());
+    }
+    // Each commit has a heading, which holds no such byte.
+    let revision = |line: &str| {
+        let [commit, parents, summary] = line.split('\0').collect::<Vec<_>>().try_into().ok()?;
+        let parents = parents.split_whitespace().map(str::to_owned).collect();
+        Some(Revision { commit: commit.to_owned(), parents, summary: summary.to_owned() })
+    };
+    Ok(String::from_utf8_lossy(&output.stdout).lines().filter_map(revision).collect())
+}
+
+/// Whether the commit `older` is part of the history of `newer`.
+pub fn is_ancestor(directory: &Path, older: &str, newer: &str) -> bool {
+    git(directory, &["merge-base", "--is-ancestor", older, newer]).is_some()
+}
+
 fn branch(directory: &Path) -> Option<String> {
     git(directory, &["symbolic-ref", "--quiet", "--short", "HEAD"])
 }

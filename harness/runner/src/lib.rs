@@ -20,7 +20,7 @@ mod yardstick;
 
 pub use build::{BuildError, Built, Source};
 pub use clock::wall_ms;
-pub use git::{Repository, repository, repository_at};
+pub use git::{Repository, Revision, history, is_ancestor, repository, repository_at};
 pub use machine::machine;
 pub use payload::{Payload, PayloadError};
 pub use program::{PrepareError, Prepared, Programs};

@@ -222,6 +222,7 @@ impl<'a> Setting<'a> {
     fn set_up(&'a self, cast: &mut Cast<'a>) -> Result<Result<Vec<Values>, Failure>, TransferError> {
         let subject = &self.prepared.subject;
         let mut values = self.payload.values();
+        values.set("run.seed", self.seed.to_string());
         if let (Some(relay), Some(host)) = (&subject.relay, self.relay_host()) {
             self.progress.step("starting the relay");
             let running = match self.start(relay, Role::Relay, host, &values) {

@@ -123,6 +123,10 @@ pub enum Trigger {
     Local,
     /// A CI job.
     Ci,
+    /// `longhaul backfill`: a commit of the past.
+    Backfill,
+    /// `longhaul bisect`: a commit under suspicion.
+    Bisect,
     /// Nothing of ours: another tool measured, and its result was imported. There was no simulated network.
     Import,
 }
@@ -133,13 +137,17 @@ impl Trigger {
         match self {
             Trigger::Local => "local",
             Trigger::Ci => "ci",
+            Trigger::Backfill => "backfill",
+            Trigger::Bisect => "bisect",
             Trigger::Import => "import",
         }
     }
 
     /// The inverse of [`Trigger::as_str`].
     pub fn parse(text: &str) -> Option<Trigger> {
-        [Trigger::Local, Trigger::Ci, Trigger::Import].into_iter().find(|trigger| trigger.as_str() == text)
+        [Trigger::Local, Trigger::Ci, Trigger::Backfill, Trigger::Bisect, Trigger::Import]
+            .into_iter()
+            .find(|trigger| trigger.as_str() == text)
     }
 }
 

@@ -5,8 +5,17 @@ use crate::error::{FileError, nearest};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What every program may refer to.
-const ALWAYS: [&str; 8] =
-    ["payload.dir", "payload.path", "payload.name", "payload.list", "payload.bytes", "out", "home", "self.address"];
+const ALWAYS: [&str; 9] = [
+    "payload.dir",
+    "payload.path",
+    "payload.name",
+    "payload.list",
+    "payload.bytes",
+    "out",
+    "home",
+    "self.address",
+    "run.seed",
+];
 
 /// The first node's address.
 const BOOTSTRAP: &str = "bootstrap.address";
