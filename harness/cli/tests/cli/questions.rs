@@ -1,7 +1,7 @@
 //! Commands that answer questions and measure nothing.
 
 use super::files::scenario;
-use super::ground::Ground;
+use super::ground::{DB, Ground};
 use std::fs;
 use std::process::{Command, Stdio};
 
@@ -147,7 +147,11 @@ pub(crate) fn the_machine_is_described() {
 /// What a shell makes of `longhaul … | head -0`, and of the same with standard error in the pipe.
 pub(crate) fn a_closed_pipe_is_no_accident() {
     let ground = Ground::new();
-    let rows: [(&[&str], i32); 5] = [
+    ground.record_one();
+    let rows: [(&[&str], i32); 8] = [
+        (&["export", "records", "--db", DB], 0),
+        (&["export", "csv", "--db", DB], 0),
+        (&["export", "openmetrics", "--db", DB], 0),
         (&["scenario", "list"], 0),
         (&["scenario", "show", "dsl", "--json"], 0),
         (&["subject", "list"], 0),

@@ -17,7 +17,7 @@ impl<W: Write> Export<W> {
 
     /// Adds rows.
     pub fn add(&mut self, rows: &[Row]) -> io::Result<()> {
-        rows.iter().try_for_each(|row| self.0.serialize(row)).map_err(io::Error::other)
+        rows.iter().try_for_each(|row| self.0.serialize(row)).map_err(io::Error::from)
     }
 
     /// Ends the file.
