@@ -5,8 +5,8 @@ use crate::error::CliError;
 use crate::output;
 use crate::place::Place;
 use crate::run::runtime;
-use longhaul_record::{Exit, text};
-use longhaul_store::{Inserted, Position, Retention, RunFilter, Upkeep};
+use longhaul_record::{Alert, Exit, text};
+use longhaul_store::{AlertFilter, ComparisonFilter, Inserted, Position, Retention, RunFilter, Upkeep};
 use serde_json::json;
 
 /// Records that are in memory at once while databases are merged.
@@ -130,5 +130,23 @@ async fn merge_one(source: &dyn Upkeep, store: &dyn Upkeep) -> Result<(usize, us
         known += inserted.len() - fresh;
         after = page.next;
     }
+    merge_judgements(source, store).await?;
     Ok((new, known))
+}
+
+/// Comparisons that are not there, and alerts of which more is known than there.
+async fn merge_judgements(source: &dyn Upkeep, store: &dyn Upkeep) -> Result<(), CliError> {
+    let failed = |source_error| CliError::Merge { from: source.place(), source: source_error };
+    let all = ComparisonFilter { limit: u32::MAX, ..ComparisonFilter::default() };
+    for summary in source.comparisons(&all).await? {
+        if let Some(comparison) = source.comparison(&summary.id).await? {
+            store.insert_comparison(&comparison).await.map_err(failed)?;
+        }
+    }
+    let all = AlertFilter { limit: u32::MAX, ..AlertFilter::default() };
+    let there = store.alerts(&all).await?;
+    let mut alerts = source.alerts(&all).await?;
+    let known = |alert: &Alert| there.iter().find(|known| known.id == alert.id).map_or(0, |known| known.history.len());
+    alerts.retain(|alert| alert.history.len() > known(alert));
+    store.put_alerts(&alerts).await.map_err(failed)
 }

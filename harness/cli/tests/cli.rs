@@ -101,6 +101,7 @@ const ANYWHERE: &[Test] = &[
     ("exports_come_back", imports::exports_come_back),
     ("a_database_is_checked_copied_and_thinned_out", databases::a_database_is_checked_copied_and_thinned_out),
     ("databases_are_merged_once", databases::databases_are_merged_once),
+    ("judgements_are_merged", databases::judgements_are_merged),
     ("alerts_have_a_life", detecting::alerts_have_a_life),
     ("changes_in_a_file_are_found", detecting::changes_in_a_file_are_found),
     ("changes_in_the_database_are_found", detecting::changes_in_the_database_are_found),

@@ -2,6 +2,10 @@
 
 use super::ground::{DB, Ended, Ground};
 use longhaul_postgres::testing::Server;
+use longhaul_record::{Alert, AlertState};
+use longhaul_sqlite::SqliteStore;
+use longhaul_store::testing::{alert::alert, comparison::comparison};
+use longhaul_store::{AlertFilter, Store, Upkeep};
 
 fn says(ended: &Ended, code: i32, text: &str) {
     assert_eq!(ended.code, Some(code), "{ended:?}");
@@ -43,6 +47,34 @@ pub(crate) fn databases_are_merged_once() {
     says(&ended, 0, "other.db: 0 new, 1 known, in all.db");
     says(&merge(), 0, "kept/longhaul.db: 0 new, 1 known, in all.db");
     says(&ground.longhaul(&["db", "check", "--db", "all.db"]), 0, "everything is as it was written");
+}
+
+/// What was made of runs goes with them; of an alert, the one of which more is known.
+pub(crate) fn judgements_are_merged() {
+    let ground = Ground::new();
+    let (comparison, mut alert) = (comparison(1, None), alert(1));
+    let open = |name: &str| SqliteStore::open(ground.path(name));
+    let keep = |name: &str, alert: &Alert| {
+        ground.block_on(async {
+            let store = open(name).await.unwrap();
+            store.insert_comparison(&comparison).await.unwrap();
+            store.put_alerts(std::slice::from_ref(alert)).await.unwrap();
+            store.close().await;
+        });
+    };
+    keep("less.db", &alert);
+    alert.become_state(AlertState::Acknowledged, 5, "me");
+    keep("more.db", &alert);
+    for sources in [["less.db", "more.db"], ["more.db", "less.db"]] {
+        let all = format!("{}-all.db", sources[0]);
+        says(&ground.longhaul(&[&["db", "merge"][..], &sources, &["--db", &all]].concat()), 0, "0 new, 0 known");
+        ground.block_on(async {
+            let store = open(&all).await.unwrap();
+            assert_eq!(store.comparison(&comparison.id).await.unwrap().as_ref(), Some(&comparison));
+            assert_eq!(store.alerts(&AlertFilter::default()).await.unwrap(), [alert.clone()]);
+            store.close().await;
+        });
+    }
 }
 
 /// Why there is no server.
