@@ -105,14 +105,23 @@ fn nothing(all: &[Histories], series: usize, args: &DetectArgs) -> String {
     }
 }
 
+/// Names of scenarios that have runs: all of them, or the one that is wanted.
+pub(crate) async fn scenarios(
+    store: &dyn Upkeep,
+    project: Option<&str>,
+    wanted: Option<&str>,
+) -> Result<BTreeSet<String>, CliError> {
+    let project = project.map(str::to_owned);
+    let overview = OverviewQuery { project, host: None, metrics: Vec::new(), recent: 0 };
+    let names = store.overview(&overview).await?.into_iter().map(|row| row.scenario);
+    Ok(names.filter(|name| wanted.is_none_or(|wanted| wanted == name)).collect())
+}
+
 /// Everything that is asked for, scenario by scenario.
 pub(crate) async fn histories(store: &dyn Upkeep, args: &SeriesArgs) -> Result<Vec<Histories>, CliError> {
     let line = Line { branch: args.branch.clone() };
-    let overview = OverviewQuery { project: None, host: None, metrics: Vec::new(), recent: 0 };
-    let scenarios: BTreeSet<String> = store.overview(&overview).await?.into_iter().map(|row| row.scenario).collect();
-    let wanted = |name: &String| args.scenario.as_ref().is_none_or(|wanted| wanted == name);
     let mut all = Vec::new();
-    for scenario in scenarios.into_iter().filter(wanted) {
+    for scenario in scenarios(store, None, args.scenario.as_deref()).await? {
         let query = SeriesQuery {
             scenario: scenario.clone(),
             project: None,

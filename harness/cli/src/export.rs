@@ -1,13 +1,13 @@
 //! `longhaul export records|csv|parquet|openmetrics`: results for other programs.
 
 use crate::args::ExportArgs;
+use crate::detect::scenarios;
 use crate::error::CliError;
 use crate::run::runtime;
 use longhaul_interop::openmetrics::{self, Value};
 use longhaul_interop::rows::{Row, csv, parquet};
 use longhaul_record::{Exit, RunRecord};
-use longhaul_store::{OverviewQuery, RunFilter, SeriesQuery, Upkeep};
-use std::collections::BTreeSet;
+use longhaul_store::{RunFilter, SeriesQuery, Upkeep};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -57,11 +57,8 @@ pub(crate) fn openmetrics(args: &ExportArgs) -> Result<Exit, CliError> {
 }
 
 async fn newest(store: &dyn Upkeep, args: &ExportArgs) -> Result<Vec<Value>, CliError> {
-    let overview = OverviewQuery { project: args.project.clone(), host: None, metrics: Vec::new(), recent: 0 };
-    let scenarios: BTreeSet<String> = store.overview(&overview).await?.into_iter().map(|row| row.scenario).collect();
-    let wanted = |name: &String| args.scenario.as_ref().is_none_or(|wanted| wanted == name);
     let mut values = Vec::new();
-    for scenario in scenarios.into_iter().filter(wanted) {
+    for scenario in scenarios(store, args.project.as_deref(), args.scenario.as_deref()).await? {
         let query = SeriesQuery {
             scenario: scenario.clone(),
             project: args.project.clone(),
