@@ -1,8 +1,9 @@
 //! Small pieces that every page uses. maud escapes every text that goes through them.
 
 use crate::chart::Ink;
+use crate::page::Frame;
 use jiff::Timestamp;
-use longhaul_record::Outcome;
+use longhaul_record::{Outcome, Verdict};
 use maud::{Markup, PreEscaped, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -27,6 +28,46 @@ impl Links {
         format!("/{}", self.query)
     }
 
+    /// One of the pages in every page's head.
+    pub(crate) fn page(&self, id: &str) -> String {
+        if id == "overview" { self.overview() } else { format!("/{id}{}", self.query) }
+    }
+
+    /// Everything of a commit.
+    pub(crate) fn commit(&self, sha: &str) -> String {
+        self.of("commit", sha)
+    }
+
+    /// What was stored of a comparison.
+    pub(crate) fn comparison(&self, id: &str) -> String {
+        self.of("comparison", id)
+    }
+
+    /// One alert.
+    pub(crate) fn alert(&self, id: &str) -> String {
+        self.of("alert", id)
+    }
+
+    /// Two commits, by whatever names them.
+    pub(crate) fn compare(&self, base: &str, head: &str) -> String {
+        self.pair("/compare", "base", base, "head", head)
+    }
+
+    /// Two runs on one clock.
+    pub(crate) fn compare_runs(&self, a: &str, b: &str) -> String {
+        self.pair("/compare/runs", "a", a, "b", b)
+    }
+
+    fn of(&self, page: &str, id: &str) -> String {
+        format!("/{page}/{}{}", utf8_percent_encode(id, SEGMENT), self.query)
+    }
+
+    fn pair(&self, page: &str, first: &str, a: &str, second: &str, b: &str) -> String {
+        let encode = |text| utf8_percent_encode(text, SEGMENT);
+        let sign = if self.query.is_empty() { "?" } else { "&" };
+        format!("{page}{}{sign}{first}={}&{second}={}", self.query, encode(a), encode(b))
+    }
+
     /// A scenario's page. Slashes in its name stay readable, unless a browser would take a part for "here" or "up".
     pub(crate) fn scenario(&self, name: &str) -> String {
         let dots = name.split('/').any(|part| part == "." || part == "..");
@@ -36,7 +77,7 @@ impl Links {
 
     /// A run's page.
     pub(crate) fn run(&self, id: &str) -> String {
-        format!("/run/{}{}", utf8_percent_encode(id, SEGMENT), self.query)
+        self.of("run", id)
     }
 }
 
@@ -72,6 +113,26 @@ pub(crate) fn commit(sha: Option<&str>, dirty: bool) -> Markup {
         },
         None => html! { span.quiet { "no commit" } },
     }
+}
+
+/// A commit, leading to its page.
+pub(crate) fn commit_link(frame: &Frame, sha: &str) -> Markup {
+    html! { a.commit href=(frame.links.commit(sha)) title=(sha) { code.nowrap { (short(sha)) } } }
+}
+
+/// The class of a verdict's colour.
+pub(crate) fn verdict_class(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Regressed => "bad",
+        Verdict::Improved => "good",
+        Verdict::Inconclusive | Verdict::Untrusted => "warn",
+        Verdict::Unchanged => "quiet",
+    }
+}
+
+/// A verdict as a word in a frame.
+pub(crate) fn verdict(verdict: Verdict) -> Markup {
+    badge(verdict_class(verdict), verdict.as_str())
 }
 
 /// A subject's name in its colour.

@@ -10,11 +10,13 @@
 mod axis;
 mod canvas;
 mod history;
+mod interval;
 mod spark;
 mod timeline;
 
 pub(crate) use canvas::Ink;
 pub(crate) use history::{History, Line, Mark, Point, history};
+pub(crate) use interval::{Shift, interval};
 pub(crate) use spark::{bar, sparkline};
 pub(crate) use timeline::{Lane, LaneKind, Trace, timeline};
 

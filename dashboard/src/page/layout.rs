@@ -14,7 +14,25 @@ pub(crate) struct Frame {
     pub(crate) scope: Option<Scope>,
     /// All there are, to choose another.
     pub(crate) scopes: Vec<Scope>,
+    /// What a visitor can do.
+    pub(crate) served: Served,
 }
+
+/// How pages are looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Served {
+    /// As files: nothing answers questions.
+    Exported,
+    /// By a server that only reads.
+    #[default]
+    ReadOnly,
+    /// By a server that takes results and triage, with a token.
+    Writable,
+}
+
+/// The pages that every page leads to: name, and what [`Frame::page`] calls it.
+const PAGES: [(&str, &str); 4] =
+    [("Overview", "overview"), ("Compare", "compare"), ("Alerts", "alerts"), ("Health", "health")];
 
 impl Frame {
     /// The whole document.
@@ -27,6 +45,7 @@ impl Frame {
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     title { (title) " · longhaul" }
                     link rel="stylesheet" href=(assets::STYLE_HREF.as_str());
+                    script defer src=(assets::SCRIPT_HREF.as_str()) {}
                     link rel="icon" type="image/svg+xml" href="/assets/favicon.svg";
                 }
                 body {
@@ -35,8 +54,8 @@ impl Frame {
                         div {
                             a.brand href=(self.links.overview()) { "longhaul" }
                             nav aria-label="Pages" {
-                                a href=(self.links.overview()) aria-current=[(here == "overview").then_some("page")] {
-                                    "Overview"
+                                @for (name, id) in PAGES {
+                                    a href=(self.links.page(id)) aria-current=[(here == id).then_some("page")] { (name) }
                                 }
                             }
                             @if let Some(scope) = &self.scope {
@@ -53,6 +72,16 @@ impl Frame {
                         run that the network was what it claimed to be."
                     }
                 }
+            }
+        }
+    }
+
+    /// The chosen scope as fields of a form.
+    pub(crate) fn hidden(&self) -> Markup {
+        html! {
+            @if let (Some(scope), false) = (&self.scope, self.links == Links::default()) {
+                input type="hidden" name="project" value=(scope.project);
+                input type="hidden" name="host" value=(scope.host);
             }
         }
     }
@@ -80,7 +109,7 @@ impl Frame {
 }
 
 /// A machine's name for people; the fingerprint tells equal processors apart.
-fn machine(scope: &Scope) -> String {
+pub(super) fn machine(scope: &Scope) -> String {
     let fingerprint: String = scope.host.chars().take(8).collect();
     if scope.cpu.is_empty() { fingerprint } else { format!("{} ({fingerprint})", scope.cpu) }
 }

@@ -1,11 +1,16 @@
 //! Pages: a context in, HTML out. No store and no clock in here, so that each is a test's call away.
 
+mod alerts;
+mod compare;
+mod comparison;
 mod cross;
+mod health;
 mod layout;
 mod overview;
 mod problem;
 mod run;
 mod scenario;
+mod series;
 
 #[cfg(test)]
 mod tests;
@@ -14,7 +19,11 @@ mod tests;
 /// against.
 const BASELINE: &str = "curl";
 
-pub(crate) use layout::Frame;
+pub(crate) use alerts::{AlertPage, Alerts, alert, alerts};
+pub(crate) use compare::{Compare, compare};
+pub(crate) use comparison::comparison;
+pub(crate) use health::{Health, health};
+pub(crate) use layout::{Frame, Served};
 pub(crate) use overview::{HEADLINES, Overview, overview};
 pub(crate) use problem::{Problem, problem};
 pub(crate) use run::run;

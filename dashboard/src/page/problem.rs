@@ -16,8 +16,10 @@ pub(crate) enum Problem {
         /// What there is.
         known: Vec<String>,
     },
-    /// No run of this id.
-    NoRun {
+    /// No run, commit, comparison or alert of this id.
+    Unknown {
+        /// Which of these.
+        what: &'static str,
         /// What was asked for.
         id: String,
     },
@@ -37,7 +39,7 @@ impl Problem {
     /// The HTTP status that goes with it.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Problem::NoPage | Problem::NoScenario { .. } | Problem::NoRun { .. } => StatusCode::NOT_FOUND,
+            Problem::NoPage | Problem::NoScenario { .. } | Problem::Unknown { .. } => StatusCode::NOT_FOUND,
             Problem::BadRequest { .. } => StatusCode::BAD_REQUEST,
             Problem::Store { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -49,14 +51,7 @@ pub(crate) fn problem(frame: &Frame, problem: &Problem) -> Markup {
     let (title, body) = match problem {
         Problem::NoPage => ("There is no such page", html! { p { "The address leads nowhere." } }),
         Problem::NoScenario { name, known } => ("No run of this scenario", no_scenario(frame, name, known)),
-        Problem::NoRun { id } => (
-            "No such run",
-            html! {
-                p { "There is no run " code { (id) } " in this database." }
-                p.quiet { "It may have been recorded into another one (" code { "--db" } "), or not at all: a run is kept \
-                    only once it has ended." }
-            },
-        ),
+        Problem::Unknown { what, id } => ("There is no such thing", unknown(what, id)),
         Problem::BadRequest { detail } => ("This address cannot be read", html! { p { code { (detail) } } }),
         Problem::Store { detail } => (
             "The database does not answer",
@@ -72,6 +67,16 @@ pub(crate) fn problem(frame: &Frame, problem: &Problem) -> Markup {
         p { a href=(frame.links.overview()) { "To the overview" } }
     };
     frame.page(title, "", &content)
+}
+
+fn unknown(what: &str, id: &str) -> Markup {
+    html! {
+        p { "There is no " (what) " " code { (id) } " in this database." }
+        p.quiet {
+            "It may have been recorded into another one (" code { "--db" } "), or not at all"
+            @if what == "run" { ": a run is kept only once it has ended" } "."
+        }
+    }
 }
 
 fn no_scenario(frame: &Frame, name: &str, known: &[String]) -> Markup {

@@ -1,10 +1,10 @@
 //! A scenario's page: what it is, what the newest commit reaches on it, how that came to be.
 
+use super::series::{Chart, charts, small, wide};
 use super::{BASELINE, Frame};
-use crate::chart::{History, Ink, Line, Mark, Point, Size, history};
-use crate::html::{commit, commit_text, glue, listed, outcome, outcome_words, plural, subject, svg, time};
-use longhaul_record::{Direction, METRICS, Metric, Outcome, Role, Unit, metric};
-use longhaul_store::{Commit, CommitPoint, MetricSeries, RunSummary, SeriesSet};
+use crate::html::{commit, glue, listed, outcome, outcome_words, plural, subject, time};
+use longhaul_record::{Outcome, Unit, metric};
+use longhaul_store::{Commit, CommitPoint, RunSummary, SeriesSet};
 use maud::{Markup, html};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,13 +40,16 @@ pub(crate) fn scenario(page: &Scenario) -> Markup {
                 h2 { "Across commits" }
                 p.quiet { "A line joins commits that follow each other; so far there is little to join." }
             }
-            div.charts { @for chart in &charts { (small(page, chart)) } }
+            div.charts { @for chart in &charts { (small(&page.frame, &page.set.commits, chart)) } }
         } @else {
-            @if let Some(chart) = charts.first() { (wide(page, chart)) }
+            @if let Some(chart) = charts.first() {
+                h2 { "Across commits" }
+                (wide(&page.frame, &page.set.commits, chart))
+            }
             (newest(page, &charts))
             @if charts.len() > 1 {
                 h2 { "Everything else across commits" }
-                div.charts { @for chart in &charts[1..] { (small(page, chart)) } }
+                div.charts { @for chart in &charts[1..] { (small(&page.frame, &page.set.commits, chart)) } }
             }
         }
         (runs(page))
@@ -84,148 +87,6 @@ fn measured(page: &Scenario) -> String {
     let subjects: BTreeSet<&str> = page.runs.iter().map(|run| run.subject.as_str()).collect();
     let subjects: Vec<String> = subjects.into_iter().map(String::from).collect();
     format!("{} measured with {}", plural(page.set.commits.len() as u64, "commit"), listed(&subjects))
-}
-
-/// All subjects of one metric and side.
-struct Chart<'a> {
-    title: String,
-    known: Option<&'static Metric>,
-    series: Vec<&'a MetricSeries>,
-}
-
-/// Whether a series is of all peers or a side. What single hosts got is on the pages of the runs: here it would be a chart
-/// for each of a hundred hosts.
-fn is_of_a_side(series: &MetricSeries) -> bool {
-    let sides = [Role::Provider, Role::Fetcher, Role::Relay, Role::Node].map(Role::as_str);
-    series.peer.as_deref().is_none_or(|peer| sides.contains(&peer))
-}
-
-/// One chart per metric and side: those that longhaul knows in its own order, then any others.
-fn charts(set: &SeriesSet) -> Vec<Chart<'_>> {
-    let mut groups: BTreeMap<(usize, &str, Option<&str>), Vec<&MetricSeries>> = BTreeMap::new();
-    for series in set.series.iter().filter(|series| is_of_a_side(series)) {
-        let place = METRICS.iter().position(|metric| metric.id == series.metric).unwrap_or(METRICS.len());
-        groups.entry((place, &series.metric, series.peer.as_deref())).or_default().push(series);
-    }
-    let mut charts = Vec::new();
-    for ((_, id, peer), series) in groups {
-        let known = metric(id);
-        let title = known.map_or(id, |metric| metric.title);
-        let title = peer.map_or(title.to_string(), |peer| format!("{title}, {peer}"));
-        charts.push(Chart { title, known, series });
-    }
-    charts
-}
-
-impl Chart<'_> {
-    fn unit(&self) -> Unit {
-        self.known.map_or(Unit::Ratio, |metric| metric.unit)
-    }
-
-    fn better(&self) -> &'static str {
-        match self.known.map(|metric| metric.direction) {
-            Some(Direction::Higher) => "↑ better",
-            Some(Direction::Lower) => "↓ better",
-            None => "",
-        }
-    }
-
-    fn draw(&self, page: &Scenario, size: Size) -> Markup {
-        let line = |series: &&MetricSeries| Line {
-            label: series.subject.clone(),
-            ink: Ink::of_subject(&series.subject),
-            marks: series.points.iter().map(|point| mark(page, series, point, self.unit())).collect(),
-        };
-        svg(history(&History {
-            size,
-            title: &self.title,
-            better: self.better(),
-            unit: self.unit(),
-            commits: page.set.commits.iter().map(|commit| commit_text(commit.sha.as_deref(), commit.dirty)).collect(),
-            lines: self.series.iter().map(line).collect(),
-        }))
-    }
-}
-
-fn mark(page: &Scenario, series: &MetricSeries, point: &CommitPoint, unit: Unit) -> Mark {
-    let commit = page.set.commits.get(point.commit);
-    let name = commit.map_or(String::new(), |commit| commit_text(commit.sha.as_deref(), commit.dirty));
-    let summary = commit.and_then(|commit| commit.summary.as_deref()).unwrap_or_default();
-    let dot = |value: &longhaul_store::RunValue| Point {
-        value: value.value,
-        href: page.frame.links.run(&value.run),
-        title: format!("{} at {name}: {}\n{summary}", series.subject, unit.text(value.value)),
-    };
-    Mark {
-        commit: point.commit,
-        version: point.scenario_hash.clone(),
-        median: point.median,
-        points: point.values.iter().map(dot).collect(),
-    }
-}
-
-/// The leading chart, drawn once for wide screens and once for narrow ones, so that its words stay readable.
-fn wide(page: &Scenario, chart: &Chart<'_>) -> Markup {
-    html! {
-        h2 { "Across commits" }
-        figure {
-            div.on-wide { (chart.draw(page, Size { width: 1072, height: 280 })) }
-            div.on-narrow { (chart.draw(page, SMALL)) }
-            (twin(page, chart))
-        }
-    }
-}
-
-const SMALL: Size = Size { width: 348, height: 210 };
-
-fn small(page: &Scenario, chart: &Chart<'_>) -> Markup {
-    html! {
-        figure {
-            (chart.draw(page, SMALL))
-            (twin(page, chart))
-        }
-    }
-}
-
-/// The same numbers as a table, newest first.
-fn twin(page: &Scenario, chart: &Chart<'_>) -> Markup {
-    let rows = page.set.commits.iter().enumerate().rev();
-    html! {
-        details {
-            summary { (chart.title) " as a table" }
-            @if let Some(metric) = chart.known { p.small.quiet { (metric.definition) } }
-            div.table {
-                table {
-                    thead { tr { th { "Commit" } @for series in &chart.series { th.n { (subject(&series.subject)) } } } }
-                    tbody {
-                        @for (i, commit) in rows {
-                            tr {
-                                td { (self::commit(commit.sha.as_deref(), commit.dirty)) }
-                                @for series in &chart.series { td.n { (cell(page, series, i, chart.unit())) } }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// A commit's values of one series: the median, and a link to each run.
-fn cell(page: &Scenario, series: &MetricSeries, commit: usize, unit: Unit) -> Markup {
-    let points: Vec<&CommitPoint> = series.points.iter().filter(|point| point.commit == commit).collect();
-    html! {
-        @if points.is_empty() { span.quiet { "–" } }
-        @for point in points {
-            (unit.text(point.median))
-            span.quiet {
-                @for (i, value) in point.values.iter().enumerate() {
-                    " " a.quiet href=(page.frame.links.run(&value.run)) title=(unit.text(value.value)) { (i + 1) }
-                }
-            }
-            " "
-        }
-    }
 }
 
 /// Every metric of the newest commit.

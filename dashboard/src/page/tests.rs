@@ -322,7 +322,7 @@ fn problems_say_what_to_do() {
             "No run of dls is in this database. These have been measured: dsl",
         ),
         (Problem::NoScenario { name: "x".into(), known: vec![] }, 404, "Nothing has been measured yet."),
-        (Problem::NoRun { id: "1".into() }, 404, "There is no run 1 in this database."),
+        (Problem::Unknown { what: "run", id: "1".into() }, 404, "There is no run 1 in this database."),
         (Problem::BadRequest { detail: "what?".into() }, 400, "what?"),
         (Problem::Store { detail: "it is locked".into() }, 503, "it is locked"),
     ];

@@ -8,7 +8,7 @@ use crate::{catalog, output};
 use longhaul_record::{Comparison, Exit, Verdict};
 use longhaul_runner::wall_ms;
 use longhaul_stats::{Choice, Limits, Z_95, wilson};
-use longhaul_store::{ComparisonFilter, ComparisonSummary};
+use longhaul_store::{ComparisonFilter, FalseAlarms};
 use serde_json::json;
 
 /// Compares, unless only the rate is asked for, and shows the rate of all that were compared so far.
@@ -16,7 +16,7 @@ pub(crate) fn command(args: &CanaryArgs) -> Result<Exit, CliError> {
     let comparison = if args.rate { None } else { Some(compare_with_itself(args)?) };
     let alarms = alarms(args)?;
     if args.json {
-        let interval = alarms.interval();
+        let interval = interval(alarms);
         let comparison = comparison.as_ref().map(report::json).transpose()?;
         output::json(&json!({
             "comparison": comparison,
@@ -47,30 +47,13 @@ fn compare_with_itself(args: &CanaryArgs) -> Result<Comparison, CliError> {
     compare::compare(&args.commit, &versions, &asked, &args.db)
 }
 
-/// Of self-comparisons that came to something: how many saw a change.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Alarms {
-    raised: u64,
-    compared: u64,
-}
-
-impl Alarms {
-    fn of(all: &[ComparisonSummary]) -> Alarms {
-        let verdicts = all.iter().filter(|one| one.same_program).filter_map(|one| one.verdict);
-        verdicts.filter(|verdict| *verdict != Verdict::Untrusted).fold(Alarms::default(), |sum, verdict| Alarms {
-            raised: sum.raised + u64::from(matches!(verdict, Verdict::Regressed | Verdict::Improved)),
-            compared: sum.compared + 1,
-        })
-    }
-
-    /// Wilson's, 95 %.
-    fn interval(self) -> Option<[f64; 2]> {
-        wilson(self.raised, self.compared, Z_95).map(|interval| [interval.low, interval.high])
-    }
+/// Wilson's, 95 %.
+fn interval(alarms: FalseAlarms) -> Option<[f64; 2]> {
+    wilson(alarms.raised, alarms.compared, Z_95).map(|interval| [interval.low, interval.high])
 }
 
 /// Of all that the database has of the project.
-fn alarms(args: &CanaryArgs) -> Result<Alarms, CliError> {
+fn alarms(args: &CanaryArgs) -> Result<FalseAlarms, CliError> {
     let project = under_test(Some(&args.commit))?.repository.map(|repository| repository.project);
     let filter = ComparisonFilter { project, limit: u32::MAX, ..ComparisonFilter::default() };
     let all = runtime()?.block_on(async {
@@ -79,14 +62,14 @@ fn alarms(args: &CanaryArgs) -> Result<Alarms, CliError> {
         store.close().await;
         Ok::<_, CliError>(all)
     })?;
-    Ok(Alarms::of(&all))
+    Ok(FalseAlarms::of(&all))
 }
 
-fn words(alarms: Alarms) -> String {
-    let Some(interval) = alarms.interval() else {
+fn words(alarms: FalseAlarms) -> String {
+    let Some(interval) = interval(alarms) else {
         return "No version was compared with itself yet.".to_owned();
     };
-    let Alarms { raised, compared } = alarms;
+    let FalseAlarms { raised, compared } = alarms;
     let [low, high] = interval.map(|end| format!("{:.0}", end * 100.0));
     format!(
         "False alarms: {raised} of {compared} self-comparisons ({low}\u{2013}{high} %, with 95 % confidence; at most 2 % are meant)."
@@ -107,6 +90,7 @@ fn exit(comparison: &Comparison) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use longhaul_store::ComparisonSummary;
 
     fn one(verdict: Option<Verdict>, same_program: bool) -> ComparisonSummary {
         ComparisonSummary {
@@ -134,12 +118,12 @@ mod tests {
             one(None, true),
             one(Some(Verdict::Regressed), false),
         ];
-        let alarms = Alarms::of(&all);
-        assert_eq!(alarms, Alarms { raised: 1, compared: 3 });
+        let alarms = FalseAlarms::of(&all);
+        assert_eq!(alarms, FalseAlarms { raised: 1, compared: 3 });
         assert_eq!(
             words(alarms),
             "False alarms: 1 of 3 self-comparisons (6\u{2013}79 %, with 95 % confidence; at most 2 % are meant)."
         );
-        assert!(words(Alarms::of(&[])).starts_with("No version"));
+        assert!(words(FalseAlarms::of(&[])).starts_with("No version"));
     }
 }

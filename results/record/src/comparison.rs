@@ -1,7 +1,7 @@
 //! The comparison of two versions of a subject: what was asked, what was seen, what it means. A versioned contract like the
 //! run record: gates, comments and pages read it, and never compute a verdict of their own.
 
-use crate::{CommitDetail, HostDetail, Trigger};
+use crate::{CommitDetail, HostDetail, Trigger, Unit, metric, text};
 use serde::{Deserialize, Serialize};
 
 /// Version of the comparison's shape. A reader refuses a larger one.
@@ -240,6 +240,42 @@ pub struct MetricChange {
     pub seeds: Option<SeedGain>,
     /// The verdict.
     pub verdict: Verdict,
+}
+
+impl MetricChange {
+    /// The metric's unit.
+    pub fn unit(&self) -> Unit {
+        metric(&self.metric).map_or(Unit::Ratio, |metric| metric.unit)
+    }
+
+    /// The metric's title, and which side it is of.
+    pub fn name(&self) -> String {
+        text::metric_name(&self.metric, self.peer.as_deref())
+    }
+
+    /// A shift or an end of its interval, with sign and unit.
+    pub fn moved(&self, shift: f64) -> String {
+        match self.difference {
+            true if shift > 0.0 => format!("+{}", self.unit().text(shift)),
+            true => self.unit().text(shift).replace('-', "\u{2212}"),
+            false => text::change(shift),
+        }
+    }
+
+    /// The smallest shift that would have been seen, without a sign.
+    pub fn least(&self) -> Option<String> {
+        self.detectable.map(|least| match self.difference {
+            true => self.unit().text(least),
+            false => text::change(least).trim_start_matches('+').to_owned(),
+        })
+    }
+}
+
+impl Comparison {
+    /// Whether both programs are the same, byte for byte: whatever is said to have changed has not.
+    pub fn is_of_the_same_program(&self) -> bool {
+        self.base.programs_hash == self.head.programs_hash
+    }
 }
 
 /// What it is good for that both runs of a block have the same seed.

@@ -83,6 +83,24 @@ pub fn count(value: f64) -> String {
     out
 }
 
+/// A relative change in percent, with its sign, as precise as is of use: `+4.2 %`.
+pub fn change(share: f64) -> String {
+    let percent = share * 100.0;
+    let places = if percent.abs() < 1.0 { 2 } else { 1 };
+    format!("{percent:+.places$} %").replace('-', "\u{2212}")
+}
+
+/// A probability; very small ones are all the same.
+pub fn probability(p: f64) -> String {
+    if p < 0.0001 { "<0.0001".to_owned() } else { format!("{p:.4}") }
+}
+
+/// A metric's title and which side it is of. What nobody knows keeps its id.
+pub fn metric_name(id: &str, peer: Option<&str>) -> String {
+    let title = crate::metric(id).map_or(id, |metric| metric.title);
+    peer.map_or_else(|| title.to_owned(), |peer| format!("{title}, {peer}"))
+}
+
 /// A share as percent: `percent(0.0105)` is `1.05 %`.
 pub fn percent(share: f64) -> String {
     format!("{} %", trimmed_number(&digits(share * 100.0)))

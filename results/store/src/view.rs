@@ -173,6 +173,26 @@ impl ComparisonSummary {
     }
 }
 
+/// How often comparing a version with itself saw a change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FalseAlarms {
+    /// How often.
+    pub raised: u64,
+    /// Of how many that came to something.
+    pub compared: u64,
+}
+
+impl FalseAlarms {
+    /// Of those that both sides of are the same program.
+    pub fn of<'a>(all: impl IntoIterator<Item = &'a ComparisonSummary>) -> FalseAlarms {
+        let verdicts = all.into_iter().filter(|one| one.same_program).filter_map(|one| one.verdict);
+        verdicts.filter(|verdict| *verdict != Verdict::Untrusted).fold(FalseAlarms::default(), |sum, verdict| FalseAlarms {
+            raised: sum.raised + u64::from(matches!(verdict, Verdict::Regressed | Verdict::Improved)),
+            compared: sum.compared + 1,
+        })
+    }
+}
+
 /// Which alerts to list. The default lists the newest 100 of all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlertFilter {

@@ -3,9 +3,7 @@
 use super::{ended, short};
 use crate::error::CliError;
 use crate::table;
-use longhaul_record::{
-    Comparison, End, MetricChange, RanIn, SeedGain, Side, SuccessChange, Unit, Verdict, metric, text,
-};
+use longhaul_record::{Comparison, End, MetricChange, RanIn, SeedGain, Side, SuccessChange, Verdict, text};
 
 const HEADER: [&str; 8] = ["Scenario", "Metric", "Base", "Change", "95 % interval", "q", "Seen from", "Verdict"];
 const NONE: &str = "\u{2013}";
@@ -89,7 +87,7 @@ fn success(ran: &RanIn, success: &SuccessChange) -> Vec<String> {
         format!("{base_ok} of {blocks}"),
         change,
         interval.unwrap_or_else(|| NONE.to_owned()),
-        q(success.q),
+        text::probability(success.q),
         detectable.unwrap_or_else(|| NONE.to_owned()),
         success.verdict.as_str().to_owned(),
     ]
@@ -97,20 +95,10 @@ fn success(ran: &RanIn, success: &SuccessChange) -> Vec<String> {
 }
 
 fn row(change: &MetricChange) -> Vec<String> {
-    let known = metric(&change.metric);
-    let unit = known.map_or(Unit::Ratio, |metric| metric.unit);
-    let title = known.map_or(change.metric.as_str(), |metric| metric.title);
-    let name = match &change.peer {
-        Some(peer) => format!("{title}, {peer}"),
-        None => title.to_owned(),
-    };
     let interval = change.interval.map(|[low, high]| match change.difference {
-        true => format!("{} to {}", moved(change, unit, low), moved(change, unit, high)),
-        false => format!("{} to {} %", number(low), number(high)),
-    });
-    let detectable = change.detectable.map(|least| match change.difference {
-        true => unit.text(least),
-        false => format!("{} %", number(least).trim_start_matches('+')),
+        true => format!("{} to {}", change.moved(low), change.moved(high)),
+        // One sign of percent is enough.
+        false => format!("{} to {}", text::change(low).trim_end_matches(" %"), text::change(high)),
     });
     let open = !matches!(change.verdict, Verdict::Regressed | Verdict::Improved);
     let verdict = if change.noisy && open {
@@ -120,36 +108,16 @@ fn row(change: &MetricChange) -> Vec<String> {
     };
     [
         String::new(),
-        name,
-        unit.text(change.base),
-        moved(change, unit, change.shift),
+        change.name(),
+        change.unit().text(change.base),
+        change.moved(change.shift),
         interval.unwrap_or_else(|| NONE.to_owned()),
-        q(change.q),
-        detectable.unwrap_or_else(|| NONE.to_owned()),
+        text::probability(change.q),
+        change.least().unwrap_or_else(|| NONE.to_owned()),
         verdict,
     ]
     .map(|text| table::clean(&text))
     .into()
-}
-
-/// A shift or one of its ends.
-fn moved(change: &MetricChange, unit: Unit, value: f64) -> String {
-    match change.difference {
-        true if value > 0.0 => format!("+{}", unit.text(value)),
-        true => unit.text(value).replace('-', "\u{2212}"),
-        false => format!("{} %", number(value)),
-    }
-}
-
-/// Percent with sign, as precise as is of use.
-fn number(share: f64) -> String {
-    let percent = share * 100.0;
-    let places = if percent.abs() < 1.0 { 2 } else { 1 };
-    format!("{percent:+.places$}").replace('-', "\u{2212}")
-}
-
-fn q(value: f64) -> String {
-    if value < 0.0001 { "<0.0001".to_owned() } else { format!("{value:.4}") }
 }
 
 /// The verdict in words.
@@ -163,7 +131,7 @@ pub(crate) fn verdict_words(comparison: &Comparison) -> String {
 
 /// The first is the verdict.
 fn sentences(comparison: &Comparison, left_out: usize) -> Vec<String> {
-    let Comparison { end, base, head, .. } = comparison;
+    let end = &comparison.end;
     if *end == End::SameProgram {
         let words = "Both programs are the same, byte for byte: there is nothing to compare, and nothing was run. `--aa` runs them \
                      all the same, to see how often this machine is fooled.";
@@ -173,7 +141,7 @@ fn sentences(comparison: &Comparison, left_out: usize) -> Vec<String> {
     let blocks = blocks.collect::<Vec<_>>().join(", ");
     let mut sentences =
         vec![format!("{}: {}; blocks: {}.", verdict_words(comparison), ended(end), table::clean(&blocks))];
-    if base.programs_hash == head.programs_hash {
+    if comparison.is_of_the_same_program() {
         sentences
             .push("Both programs are the same, byte for byte: whatever is said to have changed has not.".to_owned());
     }

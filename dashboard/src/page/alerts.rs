@@ -1,0 +1,223 @@
+//! What got worse and what became of it: the list of alerts, and one alert.
+
+use super::{Frame, Served};
+use super::series::{charts, wide};
+use crate::html::{badge, commit_link, glue, plural, shell, subject, time};
+use longhaul_record::{Alert, AlertKind, AlertState, CommitRange, Direction, Unit, metric, text};
+use longhaul_store::SeriesSet;
+use maud::{Markup, html};
+
+/// What the list shows.
+pub(crate) struct Alerts {
+    /// What is around it.
+    pub(crate) frame: Frame,
+    /// The one found last first.
+    pub(crate) alerts: Vec<Alert>,
+}
+
+/// The list.
+pub(crate) fn alerts(page: &Alerts) -> Markup {
+    let (open, closed): (Vec<&Alert>, Vec<&Alert>) = page.alerts.iter().partition(|alert| alert.state.is_open());
+    let content = html! {
+        h1 { (glue(&headline(&open))) }
+        @if page.alerts.is_empty() {
+            p.lead { "Nobody has looked yet, or there was nothing to see: " code { "longhaul alert update" } " looks for changes." }
+        }
+        @if !open.is_empty() { (table(&page.frame, &open)) }
+        @if !closed.is_empty() {
+            h2 { "Over and done with" }
+            (table(&page.frame, &closed))
+        }
+        p.small.quiet {
+            "A change becomes an alert when it is larger than the smallest that matters to its metric, and larger than the \
+             series’ own noise explains. How: see " code { "docs/statistics.md" } "."
+        }
+    };
+    page.frame.page("Alerts", "alerts", &content)
+}
+
+/// How many, and the worst.
+fn headline(open: &[&Alert]) -> String {
+    let size = |alert: &&&Alert| alert.shift.map_or(f64::INFINITY, f64::abs);
+    match open.iter().max_by(|a, b| size(a).total_cmp(&size(b))) {
+        None => "Nothing is known to have got worse.".into(),
+        Some(one) if open.len() == 1 => format!("One measurement got worse: {}.", sentence(one)),
+        Some(worst) => {
+            format!("{} got worse; most of all {}.", plural(open.len() as u64, "measurement"), sentence(worst))
+        }
+    }
+}
+
+/// "Goodput of reference on lossy-1pct fell by 11.4 %".
+pub(crate) fn sentence(alert: &Alert) -> String {
+    let verb = if alert.after < alert.before { "fell" } else { "rose" };
+    let by = match alert.shift {
+        Some(shift) => text::change(shift.abs()).trim_start_matches('+').to_owned(),
+        None => value(alert, (alert.after - alert.before).abs()),
+    };
+    format!("{} {verb} by {by}", what(alert))
+}
+
+/// "Goodput of reference on lossy-1pct".
+fn what(alert: &Alert) -> String {
+    let series = &alert.series;
+    let name = text::metric_name(&series.metric, series.peer.as_deref());
+    format!("{name} of {} on {}", series.subject, series.scenario)
+}
+
+fn value(alert: &Alert, value: f64) -> String {
+    metric(&alert.series.metric).map_or(Unit::Ratio, |metric| metric.unit).text(value)
+}
+
+fn table(frame: &Frame, alerts: &[&Alert]) -> Markup {
+    html! {
+        div.table {
+            table {
+                thead {
+                    tr {
+                        th { "What" } th.n { "Before" } th.n { "After" } th.n { "Change" } th { "Since" } th { "Found" }
+                        th { "State" }
+                    }
+                }
+                tbody {
+                    @for alert in alerts {
+                        tr {
+                            td {
+                                a href=(frame.links.alert(&alert.id)) {
+                                    (text::metric_name(&alert.series.metric, alert.series.peer.as_deref()))
+                                }
+                                span.below { (subject(&alert.series.subject)) " on " (alert.series.scenario) }
+                            }
+                            td.n { (value(alert, alert.before)) }
+                            td.n { (value(alert, alert.after)) }
+                            td.n { (shift(alert)) }
+                            td { (commit_link(frame, &alert.range.first_after)) }
+                            td { @if let Some(first) = alert.history.first() { (time(first.at_ms)) } }
+                            td { (state(alert)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn shift(alert: &Alert) -> Markup {
+    let class = if alert.state.is_open() { "bad" } else { "quiet" };
+    html! { @match alert.shift { Some(shift) => span class=(class) { (text::change(shift)) }, None => "–" } }
+}
+
+/// A state as a word in a frame.
+pub(crate) fn state(alert: &Alert) -> Markup {
+    let class = match alert.state {
+        AlertState::New | AlertState::Confirmed => "bad",
+        AlertState::Acknowledged => "warn",
+        AlertState::Fixed => "good",
+        AlertState::Invalid => "quiet",
+    };
+    html! {
+        (badge(class, alert.state.as_str()))
+        @if alert.kind == AlertKind::Drift { " " span.quiet.small { "little by little" } }
+    }
+}
+
+/// What an alert's page shows.
+pub(crate) struct AlertPage {
+    /// What is around it.
+    pub(crate) frame: Frame,
+    /// The alert.
+    pub(crate) alert: Alert,
+    /// Its series across commits; empty where the store has no run of it any more.
+    pub(crate) set: SeriesSet,
+    /// Why what was sent could not be done.
+    pub(crate) refused: Option<String>,
+}
+
+/// One alert.
+pub(crate) fn alert(page: &AlertPage) -> Markup {
+    let AlertPage { frame, alert, .. } = page;
+    let CommitRange { last_before, first_after } = &alert.range;
+    let content = html! {
+        h1 { (glue(&sentence(alert))) "." }
+        p.lead {
+            (state(alert)) " From " (value(alert, alert.before)) " to " (value(alert, alert.after)) ", between "
+            (commit_link(frame, last_before)) " and " (commit_link(frame, first_after)) ". "
+            a href=(frame.links.compare(last_before, first_after)) { "Compare the two" }
+        }
+        p.quiet {
+            a href=(frame.links.scenario(&alert.series.scenario)) { (alert.series.scenario) }
+            " · " (subject(&alert.series.subject)) " · "
+            @match metric(&alert.series.metric).map(|metric| metric.direction) {
+                Some(Direction::Higher) => "more is better",
+                Some(Direction::Lower) => "less is better",
+                None => "nobody knows which way is better",
+            }
+            " · without a change, as much is seen with a probability of " (text::probability(alert.p))
+        }
+        @if let Some(fixed) = &alert.fixed {
+            p { "As good again as before since " (commit_link(frame, &fixed.first_after)) "." }
+        }
+        @match charts(&page.set).first() {
+            Some(chart) => (wide(frame, &page.set.commits, chart)),
+            None => p.quiet { "No run of this series is in the database any more." },
+        }
+        h2 { "Find the commit" }
+        p.quiet { "The change lies after the one and not after the other. If there are commits between them that were not \
+            measured, this measures as many of them as it needs:" }
+        pre { code { (bisect(alert)) } }
+        (events(alert))
+        @if frame.served == Served::Writable { (triage(page)) }
+    };
+    frame.page(&what(alert), "alerts", &content)
+}
+
+fn bisect(alert: &Alert) -> String {
+    let CommitRange { last_before, first_after } = &alert.range;
+    let series = &alert.series;
+    let words = [
+        "longhaul", "bisect", last_before, first_after, "--scenario", &series.scenario, "--subject", &series.subject,
+        "--metric", &series.metric,
+    ];
+    words.map(shell).join(" ")
+}
+
+fn events(alert: &Alert) -> Markup {
+    html! {
+        h2 { "What happened to it" }
+        div.table.narrow {
+            table {
+                thead { tr { th { "When" } th { "Became" } th { "Note" } } }
+                tbody {
+                    @for event in &alert.history {
+                        tr {
+                            td { (time(event.at_ms)) }
+                            td { (event.state.as_str()) }
+                            td { @if event.note.is_empty() { span.quiet { "by longhaul" } } @else { (event.note) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Needs a token: what is typed here is sent along, and no browser keeps it.
+fn triage(page: &AlertPage) -> Markup {
+    html! {
+        h2 #triage { "Say what it is" }
+        @if let Some(why) = &page.refused { p.bad role="alert" { (why) } }
+        form.triage method="post" action={ (page.frame.links.alert(&page.alert.id)) } {
+            label { "It is "
+                select name="state" {
+                    @for (state, words) in [(AlertState::Acknowledged, "known, and somebody looks into it"), (AlertState::Invalid, "none: nothing got worse")] {
+                        option value=(state.as_str()) { (words) }
+                    }
+                }
+            }
+            label { "Who says so, and why " input name="note" maxlength="500" required; }
+            label { "Token " input type="password" name="token" autocomplete="off" required; }
+            button { "Keep" }
+        }
+        p.small.quiet { "A token comes from " code { "longhaul token create --scope triage" } "." }
+    }
+}

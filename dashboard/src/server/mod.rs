@@ -1,0 +1,133 @@
+//! From a store to pages over HTTP.
+
+mod frame;
+mod pages;
+
+use crate::assets;
+use crate::page::{Frame, Problem, Served, problem};
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use longhaul_record::text;
+use longhaul_store::{ReadError, Store};
+use maud::Markup;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// Everything a page may load comes from this server, and what it sends goes there.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// What every handler has.
+#[derive(Clone)]
+struct App {
+    store: Arc<dyn Store>,
+    served: Served,
+}
+
+impl App {
+    fn frame(&self) -> Frame {
+        Frame { served: self.served, ..Frame::default() }
+    }
+}
+
+/// The dashboard as a service; every answer carries the security headers.
+pub fn router(store: Arc<dyn Store>) -> Router {
+    routes(App { store, served: Served::ReadOnly })
+}
+
+fn routes(app: App) -> Router {
+    pages::routes()
+        .route("/assets/style.css", get(assets::style))
+        .route("/assets/script.js", get(assets::script))
+        .route("/assets/favicon.svg", get(assets::icon))
+        .fallback(nowhere)
+        .layer(middleware::from_fn(headers))
+        .with_state(app)
+}
+
+/// Why the dashboard has no address to be seen at.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody else listens there.
+    #[error("{address} is in use by another program; end it or choose another address with --listen")]
+    InUse {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Not allowed, or no such address on this machine.
+    #[error("cannot listen on {address}; choose another address with --listen")]
+    Unusable {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Takes an address to serve on. Port 0 takes any free one; the listener knows which.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => BindError::InUse { address, source },
+        _ => BindError::Unusable { address, source },
+    })
+}
+
+/// Serves until `shutdown` is ready, then lets requests under way finish.
+pub async fn serve(
+    listener: TcpListener,
+    store: Arc<dyn Store>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    axum::serve(listener, router(store)).with_graceful_shutdown(shutdown).await
+}
+
+async fn headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    // Results change while they are looked at.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// A problem as an answer, with the frame it is shown in.
+struct Failure(Frame, Problem);
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let Failure(frame, kind) = self;
+        answer(kind.status(), &problem(&frame, &kind))
+    }
+}
+
+/// Says the whole chain of causes: whoever reads this runs the server.
+fn unreadable(error: &ReadError) -> Failure {
+    Failure(Frame::default(), Problem::Store { detail: text::chain(error) })
+}
+
+fn answer(status: StatusCode, page: &Markup) -> Response {
+    let html = page.0.clone();
+    (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response()
+}
+
+async fn nowhere() -> Failure {
+    Failure(Frame::default(), Problem::NoPage)
+}
