@@ -12,8 +12,7 @@ const ICON: &str = include_str!("../assets/favicon.svg");
 pub(crate) static STYLE_HREF: LazyLock<String> = LazyLock::new(|| format!("/assets/style.css?v={:016x}", fnv(STYLE)));
 
 /// The script's address.
-pub(crate) static SCRIPT_HREF: LazyLock<String> =
-    LazyLock::new(|| format!("/assets/script.js?v={:016x}", fnv(SCRIPT)));
+pub(crate) static SCRIPT_HREF: LazyLock<String> = LazyLock::new(|| format!("/assets/script.js?v={:016x}", fnv(SCRIPT)));
 
 pub(crate) async fn style() -> Response {
     kept("text/css; charset=utf-8", STYLE)

@@ -1,10 +1,10 @@
 //! What got worse and what became of it: the list of alerts, and one alert.
 
-use super::{Frame, Served};
 use super::series::{charts, wide};
+use super::{Frame, Served};
 use crate::html::{badge, commit_link, glue, plural, shell, subject, time};
 use longhaul_record::{Alert, AlertKind, AlertState, CommitRange, Direction, Unit, metric, text};
-use longhaul_store::SeriesSet;
+use longhaul_store::{Commit, SeriesSet};
 use maud::{Markup, html};
 
 /// What the list shows.
@@ -13,6 +13,8 @@ pub(crate) struct Alerts {
     pub(crate) frame: Frame,
     /// The one found last first.
     pub(crate) alerts: Vec<Alert>,
+    /// The commits they may be of.
+    pub(crate) commits: Vec<Commit>,
 }
 
 /// The list.
@@ -23,10 +25,10 @@ pub(crate) fn alerts(page: &Alerts) -> Markup {
         @if page.alerts.is_empty() {
             p.lead { "Nobody has looked yet, or there was nothing to see: " code { "longhaul alert update" } " looks for changes." }
         }
-        @if !open.is_empty() { (table(&page.frame, &open)) }
+        @if !open.is_empty() { (table(page, &open)) }
         @if !closed.is_empty() {
             h2 { "Over and done with" }
-            (table(&page.frame, &closed))
+            (table(page, &closed))
         }
         p.small.quiet {
             "A change becomes an alert when it is larger than the smallest that matters to its metric, and larger than the \
@@ -37,18 +39,18 @@ pub(crate) fn alerts(page: &Alerts) -> Markup {
 }
 
 /// How many, and the worst.
-fn headline(open: &[&Alert]) -> String {
+pub(crate) fn headline(open: &[&Alert]) -> String {
     let size = |alert: &&&Alert| alert.shift.map_or(f64::INFINITY, f64::abs);
     match open.iter().max_by(|a, b| size(a).total_cmp(&size(b))) {
         None => "Nothing is known to have got worse.".into(),
         Some(one) if open.len() == 1 => format!("One measurement got worse: {}.", sentence(one)),
         Some(worst) => {
-            format!("{} got worse; most of all {}.", plural(open.len() as u64, "measurement"), sentence(worst))
+            format!("{} got worse; most of all, {}.", plural(open.len() as u64, "measurement"), sentence(worst))
         }
     }
 }
 
-/// "Goodput of reference on lossy-1pct fell by 11.4 %".
+/// "Total time of reference on lossy-1pct rose by 11.4 %".
 pub(crate) fn sentence(alert: &Alert) -> String {
     let verb = if alert.after < alert.before { "fell" } else { "rose" };
     let by = match alert.shift {
@@ -58,7 +60,7 @@ pub(crate) fn sentence(alert: &Alert) -> String {
     format!("{} {verb} by {by}", what(alert))
 }
 
-/// "Goodput of reference on lossy-1pct".
+/// "Total time of reference on lossy-1pct".
 fn what(alert: &Alert) -> String {
     let series = &alert.series;
     let name = text::metric_name(&series.metric, series.peer.as_deref());
@@ -69,35 +71,68 @@ fn value(alert: &Alert, value: f64) -> String {
     metric(&alert.series.metric).map_or(Unit::Ratio, |metric| metric.unit).text(value)
 }
 
-fn table(frame: &Frame, alerts: &[&Alert]) -> Markup {
+/// Everything that began with the same commit stands together: it has one cause.
+fn by_commit<'a>(alerts: &[&'a Alert]) -> Vec<Vec<&'a Alert>> {
+    let mut groups: Vec<Vec<&Alert>> = Vec::new();
+    for alert in alerts {
+        match groups.iter_mut().find(|group| group[0].range == alert.range) {
+            Some(group) => group.push(alert),
+            None => groups.push(vec![alert]),
+        }
+    }
+    for group in &mut groups {
+        group.sort_by(|a, b| {
+            let size = |alert: &Alert| alert.shift.map_or(f64::INFINITY, f64::abs);
+            (&a.series.scenario, &a.series.subject).cmp(&(&b.series.scenario, &b.series.subject)).then(size(b).total_cmp(&size(a)))
+        });
+    }
+    groups
+}
+
+fn table(page: &Alerts, alerts: &[&Alert]) -> Markup {
+    let frame = &page.frame;
     html! {
         div.table {
             table {
                 thead {
-                    tr {
-                        th { "What" } th.n { "Before" } th.n { "After" } th.n { "Change" } th { "Since" } th { "Found" }
-                        th { "State" }
-                    }
+                    tr { th { "What" } th.n { "Before" } th.n { "After" } th.n { "Change" } th { "Found" } th { "State" } }
                 }
-                tbody {
-                    @for alert in alerts {
-                        tr {
-                            td {
-                                a href=(frame.links.alert(&alert.id)) {
-                                    (text::metric_name(&alert.series.metric, alert.series.peer.as_deref()))
-                                }
-                                span.below { (subject(&alert.series.subject)) " on " (alert.series.scenario) }
+                @for group in by_commit(alerts) {
+                    @let range = &group[0].range;
+                    tbody {
+                        tr.group {
+                            th colspan="6" scope="rowgroup" {
+                                "Since " (commit_link(frame, &range.first_after))
+                                @if let Some(summary) = summary(page, &range.first_after) { " “" (summary) "”" }
+                                " " a.small href=(frame.links.compare(&range.last_before, &range.first_after)) { "compare with the one before" }
                             }
-                            td.n { (value(alert, alert.before)) }
-                            td.n { (value(alert, alert.after)) }
-                            td.n { (shift(alert)) }
-                            td { (commit_link(frame, &alert.range.first_after)) }
-                            td { @if let Some(first) = alert.history.first() { (time(first.at_ms)) } }
-                            td { (state(alert)) }
                         }
+                        @for alert in group { (row(frame, alert)) }
                     }
                 }
             }
+        }
+    }
+}
+
+fn summary<'a>(page: &'a Alerts, sha: &str) -> Option<&'a str> {
+    let commit = page.commits.iter().find(|commit| commit.sha.as_deref() == Some(sha))?;
+    commit.summary.as_deref()
+}
+
+fn row(frame: &Frame, alert: &Alert) -> Markup {
+    let series = &alert.series;
+    html! {
+        tr {
+            td {
+                a href=(frame.links.alert(&alert.id)) { (text::metric_name(&series.metric, series.peer.as_deref())) }
+                " of " (subject(&series.subject)) " on " (series.scenario)
+            }
+            td.n { (value(alert, alert.before)) }
+            td.n { (value(alert, alert.after)) }
+            td.n { (shift(alert)) }
+            td { @if let Some(first) = alert.history.first() { (time(first.at_ms)) } }
+            td { (state(alert)) }
         }
     }
 }
@@ -175,8 +210,16 @@ fn bisect(alert: &Alert) -> String {
     let CommitRange { last_before, first_after } = &alert.range;
     let series = &alert.series;
     let words = [
-        "longhaul", "bisect", last_before, first_after, "--scenario", &series.scenario, "--subject", &series.subject,
-        "--metric", &series.metric,
+        "longhaul",
+        "bisect",
+        last_before,
+        first_after,
+        "--scenario",
+        &series.scenario,
+        "--subject",
+        &series.subject,
+        "--metric",
+        &series.metric,
     ];
     words.map(shell).join(" ")
 }

@@ -73,8 +73,12 @@ pub(crate) fn comparisons(frame: &Frame, all: &[ComparisonSummary]) -> Markup {
 fn commits(page: &Compare) -> Markup {
     let links = &page.frame.links;
     // Changes on top of a commit have no name of their own to compare by.
-    let clean: Vec<(&Commit, &str)> =
-        page.commits.iter().filter(|commit| !commit.dirty).filter_map(|commit| Some((commit, commit.sha.as_deref()?))).collect();
+    let clean: Vec<(&Commit, &str)> = page
+        .commits
+        .iter()
+        .filter(|commit| !commit.dirty)
+        .filter_map(|commit| Some((commit, commit.sha.as_deref()?)))
+        .collect();
     html! {
         @if clean.is_empty() { p.quiet { "None yet." } } @else {
             p.quiet { "The newest " (plural(clean.len() as u64, "commit")) "." }

@@ -4,7 +4,7 @@ use super::Frame;
 use crate::chart::{Shift, interval};
 use crate::html::{commit_link, glue, listed, plural, shell, subject, svg, time, verdict};
 use longhaul_record::{
-    Comparison, Direction, End, MetricChange, RanIn, Side, SuccessChange, Unit, Verdict, metric, text,
+    Comparison, Direction, End, MetricChange, RanIn, Side, SuccessChange, Verdict, metric, text,
 };
 use maud::{Markup, html};
 
@@ -112,8 +112,11 @@ fn ended(end: &End) -> String {
 
 /// What was called first, then what decides, then the rest.
 fn table(frame: &Frame, comparison: &Comparison) -> Markup {
-    let mut rows: Vec<(&RanIn, &MetricChange)> =
-        comparison.scenarios.iter().flat_map(|ran| ran.compared.metrics.iter().map(move |change| (ran, change))).collect();
+    let mut rows: Vec<(&RanIn, &MetricChange)> = comparison
+        .scenarios
+        .iter()
+        .flat_map(|ran| ran.compared.metrics.iter().map(move |change| (ran, change)))
+        .collect();
     let rank = |change: &MetricChange| match change.verdict {
         Verdict::Regressed => 0,
         Verdict::Improved => 1,
@@ -178,7 +181,12 @@ fn drawn(change: &MetricChange) -> Markup {
         None => "",
     };
     let words = match change.interval {
-        Some([low, high]) => format!("{}, between {} and {}; {better}", change.moved(change.shift), change.moved(low), change.moved(high)),
+        Some([low, high]) => format!(
+            "{}, between {} and {}; {better}",
+            change.moved(change.shift),
+            change.moved(low),
+            change.moved(high)
+        ),
         None => format!("{}, without an interval; {better}", change.moved(change.shift)),
     };
     svg(interval(&Shift {
@@ -226,8 +234,10 @@ fn successes(frame: &Frame, comparison: &Comparison) -> Markup {
 /// What has to be known before the table is believed.
 fn trust(comparison: &Comparison) -> Markup {
     let untrusted: u32 = comparison.scenarios.iter().map(|ran| ran.compared.untrusted).sum();
-    let missing: Vec<String> = comparison.scenarios.iter().flat_map(|ran| ran.compared.missing.iter().cloned()).collect();
-    let gains = comparison.scenarios.iter().flat_map(|ran| ran.compared.metrics.iter().map(move |change| (ran, change)));
+    let missing: Vec<String> =
+        comparison.scenarios.iter().flat_map(|ran| ran.compared.missing.iter().cloned()).collect();
+    let gains =
+        comparison.scenarios.iter().flat_map(|ran| ran.compared.metrics.iter().map(move |change| (ran, change)));
     let gains: Vec<String> = gains
         .filter(|(_, change)| change.decides || change.noisy)
         .filter_map(|(ran, change)| {
@@ -266,9 +276,4 @@ fn command(comparison: &Comparison) -> String {
     }
     words.extend(["--subject".into(), comparison.subject.clone(), "--seed".into(), comparison.seed.to_string()]);
     words.iter().map(|word| shell(word)).collect::<Vec<_>>().join(" ")
-}
-
-/// A unit for those who only have a name.
-pub(crate) fn unit_of(id: &str) -> Unit {
-    metric(id).map_or(Unit::Ratio, |metric| metric.unit)
 }

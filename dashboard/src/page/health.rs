@@ -53,7 +53,11 @@ fn headline(page: &Health) -> String {
     match (all.total(), all.untrusted, all.failed + all.setup_failed) {
         (0, ..) => "Nothing was measured lately.".into(),
         (_, 0, 0) => "Every run of late completed on a network that was what it claimed to be.".into(),
-        (_, 0, failed) => format!("{} of late failed ({}); every network was what it claimed to be.", plural(failed, "run"), share(failed)),
+        (_, 0, failed) => format!(
+            "{} of late failed ({}); every network was what it claimed to be.",
+            plural(failed, "run"),
+            share(failed)
+        ),
         (_, untrusted, failed) => format!(
             "{} of the runs of late cannot be trusted{}.",
             share(untrusted),
@@ -71,7 +75,9 @@ pub(crate) fn fooled(canaries: &[ComparisonSummary]) -> String {
             plural(compared, "comparison"),
             text::percent((at.high * 1000.0).round() / 1000.0)
         ),
-        None => "No version has been compared with itself yet, so nothing shows how often this machine is fooled.".into(),
+        None => {
+            "No version has been compared with itself yet, so nothing shows how often this machine is fooled.".into()
+        }
     }
 }
 
@@ -131,7 +137,8 @@ fn by_week(page: &Health) -> Vec<Week<'_>> {
 /// Whether the networks got less exact as time went by.
 fn weeks(page: &Health) -> Markup {
     let weeks = by_week(page);
-    let drift: Vec<f64> = weeks.iter().filter_map(|week| week.evidence(0.95, |run| run.evidence.delay_error_ns)).collect();
+    let drift: Vec<f64> =
+        weeks.iter().filter_map(|week| week.evidence(0.95, |run| run.evidence.delay_error_ns)).collect();
     let seconds = |value: Option<f64>| value.map_or_else(|| "–".into(), text::seconds);
     html! {
         @if !weeks.is_empty() {

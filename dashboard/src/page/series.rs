@@ -145,4 +145,3 @@ fn cell(frame: &Frame, series: &MetricSeries, commit: usize, unit: Unit) -> Mark
         }
     }
 }
-

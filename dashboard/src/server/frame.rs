@@ -51,4 +51,3 @@ impl Frame {
         self.scope.as_ref().map(|scope| scope.host.clone())
     }
 }
-

@@ -3,15 +3,12 @@
 use super::{App, Failure, answer, unreadable};
 use crate::page::{self, AlertPage, Alerts, Compare, Frame, Health, Overview, Problem, Scenario};
 use axum::Router;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use longhaul_store::{
-    AlertFilter, CommitFilter, ComparisonFilter, OverviewQuery, RunFilter, SeriesQuery,
-};
-use serde::Deserialize;
+use longhaul_store::{AlertFilter, CommitFilter, ComparisonFilter, OverviewQuery, RunFilter, SeriesQuery};
 
 /// Medians per sparkline.
 const RECENT: u32 = 40;
@@ -22,6 +19,8 @@ const RUNS: u32 = 40;
 
 /// Rows of the lists of commits, comparisons and alerts.
 const ROWS: u32 = 200;
+/// Commits among which those of alerts are looked for.
+const ALERT_COMMITS: u32 = 5_000;
 /// Runs that the health of a machine is judged by, and how far back.
 const HEALTH_RUNS: u32 = 20_000;
 const HEALTH_WEEKS: i64 = 8;
@@ -57,11 +56,7 @@ async fn overview(State(app): State<App>, frame: Frame) -> Answer {
     Ok(answer(StatusCode::OK, &page::overview(&Overview { frame, rows })))
 }
 
-async fn scenario(
-    State(app): State<App>,
-    frame: Frame,
-    name: Part,
-) -> Answer {
+async fn scenario(State(app): State<App>, frame: Frame, name: Part) -> Answer {
     let name = part(&frame, name)?;
     let filter = RunFilter {
         project: frame.project(),
@@ -91,18 +86,13 @@ async fn scenario(
     Ok(answer(StatusCode::OK, &page::scenario(&Scenario { frame, name, words, set, runs })))
 }
 
-async fn run(
-    State(app): State<App>,
-    frame: Frame,
-    id: Part,
-) -> Answer {
+async fn run(State(app): State<App>, frame: Frame, id: Part) -> Answer {
     let id = part(&frame, id)?;
     match app.store.run(&id).await.map_err(|error| unreadable(&error))? {
         Some(run) => Ok(answer(StatusCode::OK, &page::run(&frame, &run))),
         None => Err(Failure(frame, Problem::Unknown { what: "run", id })),
     }
 }
-
 
 async fn compare(State(app): State<App>, frame: Frame) -> Answer {
     let filter = ComparisonFilter { project: frame.project(), limit: ROWS, ..ComparisonFilter::default() };
@@ -123,7 +113,9 @@ async fn comparison(State(app): State<App>, frame: Frame, id: Part) -> Answer {
 async fn alerts(State(app): State<App>, frame: Frame) -> Answer {
     let filter = AlertFilter { project: frame.project(), state: None, limit: ROWS };
     let alerts = app.store.alerts(&filter).await.map_err(|error| unreadable(&error))?;
-    Ok(answer(StatusCode::OK, &page::alerts(&Alerts { frame, alerts })))
+    let filter = CommitFilter { project: frame.project(), limit: ALERT_COMMITS };
+    let commits = app.store.commits(&filter).await.map_err(|error| unreadable(&error))?;
+    Ok(answer(StatusCode::OK, &page::alerts(&Alerts { frame, alerts, commits })))
 }
 
 async fn alert(State(app): State<App>, frame: Frame, id: Part) -> Answer {
@@ -153,8 +145,7 @@ async fn alert_page(app: &App, frame: Frame, id: String) -> Result<AlertPage, Fa
 }
 
 async fn health(State(app): State<App>, frame: Frame) -> Answer {
-    let filter =
-        RunFilter { project: frame.project(), host: frame.host(), limit: HEALTH_RUNS, ..RunFilter::default() };
+    let filter = RunFilter { project: frame.project(), host: frame.host(), limit: HEALTH_RUNS, ..RunFilter::default() };
     let mut runs = app.store.runs(&filter).await.map_err(|error| unreadable(&error))?;
     let more = runs.len() as u32 == HEALTH_RUNS;
     // As of the newest run, not of today: a project that rests is not ill.

@@ -6,7 +6,7 @@ use crate::error::CliError;
 use crate::place::Place;
 use crate::run::runtime;
 use crate::{output, table};
-use longhaul_record::{Alert, AlertKind, AlertState, Exit, SeriesName, metric, text};
+use longhaul_record::{Alert, AlertKind, AlertState, Exit, SeriesName, Standing, metric, text};
 use longhaul_runner::{new_id, wall_ms};
 use longhaul_stats::{Detection, History, reconcile};
 use longhaul_store::{AlertFilter, Upkeep};
@@ -47,11 +47,13 @@ async fn update(args: &SeriesArgs, as_json: bool, db: &Place) -> Result<(), CliE
     }
 }
 
-/// What changed among the alerts of a scenario. Of a metric that is not known nobody can say what is worse.
-fn of_scenario(set: &Histories, known: &[Alert], now: i64) -> Vec<Alert> {
+/// What changed among the alerts of a scenario. Of a metric that is not known nobody can say what is worse, and what another
+/// metric says in other words would only be said twice.
+pub(crate) fn of_scenario(set: &Histories, known: &[Alert], now: i64) -> Vec<Alert> {
     let of_history = |history: &longhaul_store::History| {
         let series = &set.set.series[history.series];
-        let Some(metric) = metric(&series.metric) else { return Vec::new() };
+        let asked = metric(&series.metric).filter(|metric| !matches!(metric.standing, Standing::Restated(_)));
+        let Some(metric) = asked else { return Vec::new() };
         let name = SeriesName {
             project: series.project.clone(),
             host: series.host.clone(),

@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Show recorded results in the browser
     Serve(ServeArgs),
+    /// Fill a database with a year of invented history, to try the dashboard
+    DemoData(DemoArgs),
     /// List, show, check or write scenarios
     #[command(subcommand)]
     Scenario(ScenarioCommand),
@@ -428,6 +430,31 @@ pub(crate) struct ServeArgs {
     pub(crate) db: DbArg,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// Commits, spread over a year
+    #[arg(long, default_value_t = 180, value_parser = clap::value_parser!(u32).range(2..=20_000))]
+    pub(crate) commits: u32,
+    /// Networks
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) scenarios: u32,
+    /// Programs
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub(crate) subjects: u32,
+    /// Runs of each program on each network and commit
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) runs: u32,
+    /// What everything follows from
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// When the newest commit was written, in milliseconds since 1970; without it, now
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(i64).range(40_000_000_000..=4_000_000_000_000))]
+    pub(crate) until: Option<i64>,
+    /// The database: one that holds nothing that was measured
+    #[arg(long = "db", value_name = "PLACE", value_parser = OsStringValueParser::new().map(Place::from))]
+    pub(crate) db: Place,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ScenarioCommand {
     /// List the shipped scenarios
@@ -515,7 +542,7 @@ pub(crate) struct DetectArgs {
 }
 
 /// Which series of a database.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct SeriesArgs {
     /// Only of this scenario
     #[arg(long)]

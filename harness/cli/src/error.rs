@@ -215,6 +215,15 @@ pub(crate) enum CliError {
     /// Alerts could not be kept.
     #[error("the alerts could not be recorded; what was recorded before is kept")]
     PutAlerts(#[source] InsertError),
+    /// Invented data is never put beside measurements.
+    #[error("{place} holds measurements; invented data needs a database of its own: name a new file with --db")]
+    HoldsMeasurements {
+        /// The database.
+        place: String,
+    },
+    /// Invented data could not be kept.
+    #[error("the invented data could not be recorded")]
+    Demo(#[source] InsertError),
     /// Nobody reads our output any more.
     #[error("standard output is closed")]
     OutputClosed,
@@ -243,6 +252,7 @@ impl CliError {
             | CliError::Backup(BackupError::Exists { .. } | BackupError::Elsewhere { .. })
             | CliError::NoCommit
             | CliError::UnknownAlert { .. }
+            | CliError::HoldsMeasurements { .. }
             | CliError::Terminal
             | CliError::Unfit { .. }
             | CliError::UnknownLink { .. }
@@ -275,6 +285,7 @@ impl CliError {
             | CliError::Results(_)
             | CliError::Insert { .. }
             | CliError::PutAlerts(_)
+            | CliError::Demo(_)
             | CliError::InsertComparison { .. }
             | CliError::Setup { .. }
             | CliError::Bind(_)

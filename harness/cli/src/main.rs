@@ -14,6 +14,7 @@ mod compare;
 mod comparison;
 mod conformance;
 mod db;
+mod demo;
 mod detect;
 mod doctor;
 mod error;
@@ -73,6 +74,7 @@ fn dispatch(args: Args) -> Result<ExitCode, CliError> {
         Command::Bisect(args) => bisect::command(&args).map(done),
         Command::Doctor(args) => doctor::command(&args).map(done),
         Command::Serve(args) => serve::command(&args).map(done),
+        Command::DemoData(args) => demo::command(&args).map(done),
         Command::Scenario(command) => listing::scenario(&command).map(done),
         Command::Subject(command) => subject::command(&command).map(done),
         Command::Detect(args) => detect::command(&args).map(done),

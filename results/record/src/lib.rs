@@ -32,5 +32,5 @@ pub use metric::{Direction, METRICS, Metric, Standing, Unit, metric};
 pub use protocol::{Event, MAX_EVENT_BYTES, ProtocolError};
 pub use run::{
     CommitDetail, ExitState, HostDetail, NetworkChange, Outcome, ProcessReport, Recovery, Role, RunRecord, SCHEMA,
-    Sample, Series, SubjectDetail, Trigger,
+    SYNTHETIC_HOST, Sample, Series, SubjectDetail, Trigger,
 };

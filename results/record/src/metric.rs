@@ -29,15 +29,14 @@ pub enum Direction {
 }
 
 /// What a metric counts for where two versions are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// Decides: there is little noise in it, and blocks are run until it is decided.
     First,
     /// Is judged with what was run for those.
     Second,
-    /// Says the same as another metric of the same run, in other words: one question is not asked twice.
-    Restated,
+    /// Says the same as this other metric of the same run, in other words: one question is not asked twice.
+    Restated(&'static str),
 }
 
 /// One thing that is measured of a run.
@@ -70,7 +69,7 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::BitsPerSecond,
         direction: Direction::Higher,
         delta_permille: 30,
-        standing: Standing::Restated,
+        standing: Standing::Restated("transfer_time"),
         least_difference: None,
         definition: "Payload bits of all fetchers divided by the transfer time.",
     },
@@ -190,7 +189,7 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Ratio,
         direction: Direction::Higher,
         delta_permille: 30,
-        standing: Standing::Restated,
+        standing: Standing::Restated("transfer_time"),
         least_difference: None,
         definition: "IP bits handed to the fetchers, divided by what the links could have carried in the transfer time.",
     },
@@ -220,7 +219,7 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Ratio,
         direction: Direction::Lower,
         delta_permille: 10,
-        standing: Standing::Restated,
+        standing: Standing::Restated("wire_bytes"),
         least_difference: None,
         definition: "Bytes on the wire divided by payload bytes.",
     },
@@ -230,7 +229,7 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Ratio,
         direction: Direction::Lower,
         delta_permille: 10,
-        standing: Standing::Restated,
+        standing: Standing::Restated("wire_packets"),
         least_difference: None,
         definition: "Packets on the wire divided by the payload's blocks of 256 KiB.",
     },
@@ -350,7 +349,7 @@ pub const METRICS: &[Metric] = &[
         unit: Unit::Seconds,
         direction: Direction::Lower,
         delta_permille: 30,
-        standing: Standing::Restated,
+        standing: Standing::Restated("cpu_seconds"),
         least_difference: None,
         definition: "CPU time of one side divided by the payload of all fetchers in GiB.",
     },

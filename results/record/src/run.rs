@@ -129,7 +129,13 @@ pub enum Trigger {
     Bisect,
     /// Nothing of ours: another tool measured, and its result was imported. There was no simulated network.
     Import,
+    /// Nothing at all: the record is invented, for trying the dashboard. Its machine is [`SYNTHETIC_HOST`].
+    Synthetic,
 }
+
+/// The fingerprint of the machine that invented records are of. No real machine has it, so none of them ever stands beside a
+/// measurement.
+pub const SYNTHETIC_HOST: &str = "synthetic";
 
 impl Trigger {
     /// The trigger as it is written in records and stores.
@@ -140,12 +146,13 @@ impl Trigger {
             Trigger::Backfill => "backfill",
             Trigger::Bisect => "bisect",
             Trigger::Import => "import",
+            Trigger::Synthetic => "synthetic",
         }
     }
 
     /// The inverse of [`Trigger::as_str`].
     pub fn parse(text: &str) -> Option<Trigger> {
-        [Trigger::Local, Trigger::Ci, Trigger::Backfill, Trigger::Bisect, Trigger::Import]
+        [Trigger::Local, Trigger::Ci, Trigger::Backfill, Trigger::Bisect, Trigger::Import, Trigger::Synthetic]
             .into_iter()
             .find(|trigger| trigger.as_str() == text)
     }

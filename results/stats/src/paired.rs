@@ -97,7 +97,7 @@ impl Block {
 impl Choice {
     fn wants(&self, metric: &Metric) -> bool {
         match self.metrics.is_empty() {
-            true => metric.standing != Standing::Restated,
+            true => !matches!(metric.standing, Standing::Restated(_)),
             false => self.metrics.contains_key(metric.id),
         }
     }

@@ -1,6 +1,6 @@
 //! What a record must satisfy before any backend takes it.
 
-use longhaul_record::{COMPARISON_SCHEMA, Comparison, Outcome, RunRecord, SCHEMA};
+use longhaul_record::{COMPARISON_SCHEMA, Comparison, Outcome, RunRecord, SCHEMA, SYNTHETIC_HOST, Trigger};
 use std::collections::BTreeSet;
 
 /// The largest seed that JSON keeps exact.
@@ -50,6 +50,16 @@ pub enum Problem {
         /// The metric, with its side.
         metric: String,
     },
+    /// Invented, and said to be of a real machine; or the other way round.
+    #[error(
+        "its trigger is `{trigger}` and its machine `{host}`: what is invented, and only that, is of `{SYNTHETIC_HOST}`"
+    )]
+    Invented {
+        /// The trigger.
+        trigger: &'static str,
+        /// The machine's fingerprint.
+        host: String,
+    },
     /// A run that did not complete carries numbers, or hides why it failed.
     #[error("its outcome is `{outcome}`, yet {what}")]
     Contradiction {
@@ -78,6 +88,9 @@ pub fn check(run: &RunRecord) -> Result<(), Problem> {
     }
     if run.commit.as_deref() == Some("") {
         return Err(Problem::Empty { field: "commit" });
+    }
+    if (run.trigger == Trigger::Synthetic) != (run.host.fingerprint == SYNTHETIC_HOST) {
+        return Err(Problem::Invented { trigger: run.trigger.as_str(), host: run.host.fingerprint.clone() });
     }
     if run.seed > MAX_SEED {
         return Err(Problem::Seed { seed: run.seed });

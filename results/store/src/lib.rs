@@ -26,7 +26,7 @@ pub use history::{History, Line};
 pub use store::{Store, Upkeep};
 pub use upkeep::{BackupError, Finding, Freed, Page, Position, Retention};
 pub use view::{
-    AlertFilter, Commit, CommitFilter, CommitPoint, ComparisonFilter, ComparisonSummary, Evidence, FalseAlarms, Inserted,
-    MetricSeries, OverviewQuery, OverviewRow, Recent, RunFilter, RunSummary, RunValue, Scope, SeriesQuery, SeriesSet,
-    Tally,
+    AlertFilter, Commit, CommitFilter, CommitPoint, ComparisonFilter, ComparisonSummary, Evidence, FalseAlarms,
+    Inserted, MetricSeries, OverviewQuery, OverviewRow, Recent, RunFilter, RunSummary, RunValue, Scope, SeriesQuery,
+    SeriesSet, Tally,
 };

@@ -186,9 +186,11 @@ impl FalseAlarms {
     /// Of those that both sides of are the same program.
     pub fn of<'a>(all: impl IntoIterator<Item = &'a ComparisonSummary>) -> FalseAlarms {
         let verdicts = all.into_iter().filter(|one| one.same_program).filter_map(|one| one.verdict);
-        verdicts.filter(|verdict| *verdict != Verdict::Untrusted).fold(FalseAlarms::default(), |sum, verdict| FalseAlarms {
-            raised: sum.raised + u64::from(matches!(verdict, Verdict::Regressed | Verdict::Improved)),
-            compared: sum.compared + 1,
+        verdicts.filter(|verdict| *verdict != Verdict::Untrusted).fold(FalseAlarms::default(), |sum, verdict| {
+            FalseAlarms {
+                raised: sum.raised + u64::from(matches!(verdict, Verdict::Regressed | Verdict::Improved)),
+                compared: sum.compared + 1,
+            }
         })
     }
 }
