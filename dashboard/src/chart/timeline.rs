@@ -2,7 +2,8 @@
 
 use super::Size;
 use super::axis::{Axis, Span};
-use super::canvas::{Canvas, Ink, UNIT, document, escape};
+use super::canvas::{Canvas, Ink, UNIT};
+use super::svg::{document, escape};
 use longhaul_record::Unit;
 use plotters::prelude::*;
 use std::error::Error;
