@@ -308,10 +308,10 @@ impl Sheet<'_, '_> {
             let _ = write!(body, "<desc>{}</desc>", super::svg::escape(&error.to_string()));
         }
         self.bands(body);
-        self.boundaries(body);
         self.breaks(body);
         self.medians(body);
         self.dots(body);
+        self.boundaries(body);
         self.changes(body);
         self.flags(body);
         self.names(body);

@@ -30,7 +30,7 @@ pub(crate) use axis::Scale;
 pub(crate) use canvas::Ink;
 pub(crate) use history::{Boundary, Change, Flag, History, Line, Mark, Mood, Point, history};
 pub(crate) use spark::{bar, sparkline};
-pub(crate) use timeline::{Lane, LaneKind, Trace, timeline};
+pub(crate) use timeline::{Bar, Content, Lane, Section, Timeline, Trace, timeline};
 
 /// Outer size of a chart, in CSS pixels at its natural scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
