@@ -9,11 +9,33 @@ use std::ops::Range;
 pub(crate) struct Span {
     range: Range<f64>,
     ticks: Vec<f64>,
+    scale: Scale,
 }
 
 impl Span {
     pub(crate) fn new(range: Range<f64>, ticks: Vec<f64>) -> Span {
-        Span { range, ticks }
+        Span { range, ticks, scale: Scale::Linear }
+    }
+}
+
+/// How values are spread along an axis.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Scale {
+    /// Equal differences are equally far apart.
+    #[default]
+    Linear,
+    /// Equal ratios are equally far apart.
+    Log,
+}
+
+impl Scale {
+    /// Where a value is between `low` (0) and `high` (1).
+    fn share(self, value: f64, low: f64, high: f64) -> f64 {
+        let share = match self {
+            Scale::Linear => (value - low) / (high - low),
+            Scale::Log => (value / low).ln() / (high / low).ln(),
+        };
+        if share.is_finite() { share } else { 0.5 }
     }
 }
 
@@ -22,8 +44,7 @@ impl Ranged for Span {
     type ValueType = f64;
 
     fn map(&self, value: &f64, (from, to): (i32, i32)) -> i32 {
-        let length = self.range.end - self.range.start;
-        let share = if length > 0.0 { (value - self.range.start) / length } else { 0.5 };
+        let share = self.scale.share(*value, self.range.start, self.range.end);
         from + (f64::from(to - from) * share).round() as i32
     }
 
@@ -45,6 +66,8 @@ pub(crate) struct Axis {
     pub(crate) high: f64,
     /// Tick positions, ascending.
     pub(crate) ticks: Vec<f64>,
+    /// How values are spread.
+    pub(crate) scale: Scale,
     unit: Unit,
     divisor: f64,
     name: &'static str,
@@ -80,7 +103,7 @@ impl Axis {
         // Counting in whole steps keeps rounding errors from adding up.
         let count = (last - first).clamp(1.0, 50.0) as i32;
         let ticks: Vec<f64> = (0..=count).map(|i| (first + f64::from(i)) * step).collect();
-        Axis { low: first * step, high: (first + f64::from(count)) * step, ticks, unit, divisor, name }
+        Axis { low: first * step, high: (first + f64::from(count)) * step, ticks, scale: Scale::Linear, unit, divisor, name }
     }
 
     /// An axis from zero to just above `peak`, with the ticks that lie below: for low lanes, where a tick above the
@@ -95,13 +118,51 @@ impl Axis {
         axis
     }
 
+    /// An axis on which equal ratios are equally far apart, with about `wanted` ticks. `None` where a value is not above
+    /// zero.
+    pub(crate) fn log(values: impl IntoIterator<Item = f64> + Clone, unit: Unit, wanted: u32) -> Option<Axis> {
+        let low = values.clone().into_iter().fold(f64::INFINITY, f64::min);
+        let high = values.into_iter().fold(f64::NEG_INFINITY, f64::max);
+        if !(low > 0.0 && low.is_finite() && high.is_finite()) {
+            return None;
+        }
+        let (low, high) = (low / 1.1, high * 1.1);
+        let decades = (high / low).log10();
+        let steps: &[f64] = match decades / f64::from(wanted.max(1)) {
+            step if step > 0.7 => &[1.0],
+            step if step > 0.3 => &[1.0, 2.0, 5.0],
+            _ => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0],
+        };
+        let every = (decades / f64::from(wanted.max(1))).round().max(1.0) as i32;
+        let (from, to) = (low.log10().floor() as i32, high.log10().ceil() as i32);
+        let all = (from..=to).filter(|power| power % every == 0);
+        let ticks = all.flat_map(|power| steps.iter().map(move |step| step * 10f64.powi(power)));
+        let ticks: Vec<f64> = ticks.filter(|tick| (low..=high).contains(tick)).collect();
+        let (divisor, name) = unit.scale(high);
+        Some(Axis { low, high, ticks, scale: Scale::Log, unit, divisor, name })
+    }
+
     /// The coordinate for plotters.
     pub(crate) fn span(&self) -> Span {
-        Span::new(self.low..self.high, self.ticks.clone())
+        Span { range: self.low..self.high, ticks: self.ticks.clone(), scale: self.scale }
+    }
+
+    /// Where a value is between the lower end (0) and the upper one (1).
+    pub(crate) fn share(&self, value: f64) -> f64 {
+        self.scale.share(value, self.low, self.high)
+    }
+
+    /// The divisor and the name of the unit that the labels are in.
+    pub(crate) fn unit(&self) -> (f64, &'static str) {
+        (self.divisor, self.name)
     }
 
     /// What a tick says: `100 Mbit/s`, and plain `0`.
     pub(crate) fn label(&self, value: f64) -> String {
+        if self.scale == Scale::Log {
+            // Decades apart, each in the unit in which it reads best.
+            return text::trimmed(self.unit.text(value));
+        }
         if value.abs() < (self.high - self.low) * 1e-6 {
             return "0".into();
         }
@@ -116,6 +177,9 @@ impl Axis {
 
     /// Says so when the axis does not start at zero.
     pub(crate) fn note(&self) -> Option<String> {
+        if self.scale == Scale::Log {
+            return Some("logarithmic axis".into());
+        }
         (self.low != 0.0).then(|| format!("axis from {}", self.label(self.low)))
     }
 }
@@ -164,6 +228,23 @@ mod tests {
             let axis = Axis::up_to(peak, unit, 2);
             assert_eq!(labels(&axis), expect, "{peak}");
             assert!(axis.high >= peak && axis.high <= peak * 1.04 + 1e-9);
+        }
+    }
+
+    #[test]
+    fn logarithmic_ticks_are_round() {
+        let rows: [(&[f64], Unit, &[&str]); 3] = [
+            (&[1e5, 9e7], Unit::BitsPerSecond, &["100 kbit/s", "1 Mbit/s", "10 Mbit/s"]),
+            (&[0.012, 0.09], Unit::Seconds, &["20 ms", "50 ms"]),
+            (&[5.0, 5.0], Unit::Count, &["5"]),
+        ];
+        for (values, unit, expect) in rows {
+            let axis = Axis::log(values.iter().copied(), unit, 3).unwrap();
+            assert_eq!(labels(&axis), expect, "{values:?}");
+            assert!(values.iter().all(|value| (0.0..=1.0).contains(&axis.share(*value))));
+        }
+        for bad in [&[0.0, 1.0][..], &[], &[-1.0], &[f64::INFINITY]] {
+            assert_eq!(Axis::log(bad.iter().copied(), Unit::Ratio, 3), None);
         }
     }
 

@@ -4,6 +4,7 @@
 //! place to a tenth of a pixel. A colour is only ever one of [`Ink`]; it becomes a class whose `color` the stylesheet
 //! sets, and shapes paint with `currentColor`.
 
+use super::svg::{escape, tenths};
 use plotters::style::{Color, RGBColor, ShapeStyle};
 use plotters_backend::text_anchor::{HPos, VPos};
 use plotters_backend::{BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind};
@@ -28,6 +29,12 @@ pub(crate) enum Ink {
     Bad,
     /// Queues.
     Queue,
+    /// What got better; a direct path.
+    Good,
+    /// What is not decided; a relayed path.
+    Warn,
+    /// The page itself: behind numbers that stand on lines.
+    Paper,
 }
 
 impl Ink {
@@ -57,6 +64,9 @@ impl Ink {
             Ink::Rule => "rule",
             Ink::Bad => "bad",
             Ink::Queue => "queue",
+            Ink::Good => "good",
+            Ink::Warn => "warn",
+            Ink::Paper => "paper",
         }
     }
 
@@ -69,6 +79,9 @@ impl Ink {
             Ink::Rule => RGBColor(4, 0, 0),
             Ink::Bad => RGBColor(5, 0, 0),
             Ink::Queue => RGBColor(6, 0, 0),
+            Ink::Good => RGBColor(7, 0, 0),
+            Ink::Warn => RGBColor(8, 0, 0),
+            Ink::Paper => RGBColor(9, 0, 0),
         }
     }
 
@@ -84,6 +97,9 @@ impl Ink {
             (4, ..) => Ink::Rule,
             (5, ..) => Ink::Bad,
             (6, ..) => Ink::Queue,
+            (7, ..) => Ink::Good,
+            (8, ..) => Ink::Warn,
+            (9, ..) => Ink::Paper,
             _ => Ink::Text,
         }
     }
@@ -125,44 +141,6 @@ impl<'a> Canvas<'a> {
         }
         Some(out)
     }
-}
-
-/// A canvas coordinate in CSS pixels.
-pub(crate) fn tenths(value: i32) -> String {
-    let (sign, size) = (if value < 0 { "-" } else { "" }, value.unsigned_abs());
-    match size % 10 {
-        0 => format!("{sign}{}", size / 10),
-        rest => format!("{sign}{}.{rest}", size / 10),
-    }
-}
-
-/// Text as SVG and HTML take it, in elements and in quoted attributes.
-pub(crate) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            // Not allowed in XML at all.
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// The `<svg>` element around `body`: scales with its container, says what it is.
-pub(crate) fn document(class: &str, size: super::Size, title: &str, description: &str, body: &str) -> String {
-    let super::Size { width, height } = size;
-    let (title, description) = (escape(title), escape(description));
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"{class}\" width=\"{width}\" height=\"{height}\" \
-         viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{title}\"><title>{title}</title>\
-         <desc>{description}</desc>{body}</svg>"
-    )
 }
 
 fn path(points: impl IntoIterator<Item = BackendCoord>) -> String {
@@ -286,21 +264,11 @@ mod tests {
 
     #[test]
     fn an_ink_survives_its_code() {
-        let inks = (0..6).map(Ink::Subject).chain([Ink::Text, Ink::Soft, Ink::Rule, Ink::Bad, Ink::Queue]);
+        let others =
+            [Ink::Text, Ink::Soft, Ink::Rule, Ink::Bad, Ink::Queue, Ink::Good, Ink::Warn, Ink::Paper];
+        let inks = (0..6).map(Ink::Subject).chain(others);
         for ink in inks {
             assert_eq!(Ink::decode(ink.line(10).color()), ink);
         }
-    }
-
-    #[test]
-    fn tenths_are_written_short() {
-        for (value, text) in [(0, "0"), (10, "1"), (125, "12.5"), (-7, "-0.7"), (-120, "-12")] {
-            assert_eq!(tenths(value), text);
-        }
-    }
-
-    #[test]
-    fn text_cannot_leave_its_element() {
-        assert_eq!(escape("<a b='c'>&\"\u{0}"), "&lt;a b=&#39;c&#39;&gt;&amp;&quot; ");
     }
 }

@@ -1,7 +1,7 @@
 //! A change with its interval, the size of a table's cell.
 
 use super::Size;
-use super::canvas::document;
+use super::svg::document;
 use std::fmt::Write;
 
 /// What to draw.

@@ -1,24 +1,38 @@
-//! Charts as SVG text: data in, a string out.
+//! Charts as SVG text: numbers in, a string out.
 //!
-//! plotters does the layout; [`canvas`] is its drawing backend. Colours are classes, never literals, so that one
+//! - [`history`]: one metric across commits.
+//! - [`sparkline`] and [`bar`]: words' size.
+//! - [`timeline`]: runs over time, lanes above each other.
+//! - [`heat`]: a matrix of shares.
+//! - [`distribution`]: how values are spread, as curves or as boxes.
+//! - [`topology`]: hosts, routers and the links between them.
+//!
+//! plotters lays the axes out; [`canvas`] is its drawing backend. Colours are classes, never literals, so that one
 //! stylesheet serves light and dark and no `style` attribute meets the content security policy. Every chart has a
 //! title, a unit on its axis, words when that axis does not start at zero, `<title>` and `<desc>` for those who do not
-//! see it, and real text. What is missing is left out, never drawn as zero.
+//! see it, and real text. What is missing is drawn as missing, never as zero. Tooltips and links are extras: what they
+//! say is in a table beside the chart too.
 //!
 //! **Invariant:** pure. No store, no clock, no HTML beyond the `<svg>` element.
 
 mod axis;
 mod canvas;
+mod grid;
 mod history;
 mod interval;
 mod spark;
+mod svg;
 mod timeline;
 
+#[cfg(test)]
+mod testing;
+
+pub(crate) use axis::Scale;
 pub(crate) use canvas::Ink;
-pub(crate) use history::{History, Line, Mark, Point, history};
+pub(crate) use history::{Boundary, Change, Flag, History, Line, Mark, Mood, Point, history};
 pub(crate) use interval::{Shift, interval};
 pub(crate) use spark::{bar, sparkline};
-pub(crate) use timeline::{Lane, LaneKind, Trace, timeline};
+pub(crate) use timeline::{Bar, Content, Lane, Section, Timeline, Trace, timeline};
 
 /// Outer size of a chart, in CSS pixels at its natural scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! Words' size of chart: the last few medians as a line, one value as a bar.
 
 use super::Size;
-use super::canvas::{Canvas, Ink, UNIT, document};
+use super::canvas::{Canvas, Ink, UNIT};
+use super::svg::document;
 use longhaul_record::Unit;
 use plotters::prelude::*;
 

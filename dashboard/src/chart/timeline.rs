@@ -1,12 +1,53 @@
-//! One run over time: lanes above each other on one time axis.
+//! Runs over time: lanes above each other on one time axis. Two runs above each other share the time axis and, lane by
+//! lane, the value axes, so that equal heights and places are equal values and moments.
+//!
+//! # For the page's script
+//!
+//! The `<svg>` element has `data-chart="timeline"`, `data-plot="x0 y0 x1 y1"` (the plot area in units of the view box: time
+//! runs from `x0` to `x1`) and `data-end` (seconds at `x1`; 0 at `x0`). `<metadata>` holds one JSON object:
+//!
+//! ```text
+//! {"lanes":[{"title":"Throughput","run":"","top":34,"bottom":184,"divisor":1000000,"unit":"Mbit/s",
+//!   "lines":[{"label":"payload","class":"c0","step":0.05,"values":[0,2e7,…]}],
+//!   "bars":[{"label":"direct","class":"good","from":0.186,"to":11.9}]}]}
+//! ```
+//!
+//! Value `i` of a line is about the time from `i × step` to `(i + 1) × step` seconds: the largest value in it, `null` where
+//! there is none; `run` is the section's label.
+
+mod data;
+mod lanes;
 
 use super::Size;
-use super::axis::{Axis, Span};
-use super::canvas::{Canvas, Ink, UNIT, document, escape};
-use longhaul_record::Unit;
-use plotters::prelude::*;
-use std::error::Error;
+use super::axis::Axis;
+use super::canvas::Ink;
+use super::grid::{Plot, Ticks, grid};
+use super::svg::{Anchor, area, document_with, escape, fitted, rule, tip, words, words_of};
+use longhaul_record::{Unit, text};
 use std::fmt::Write;
+
+/// What to draw.
+pub(crate) struct Timeline<'a> {
+    /// For those who cannot see it.
+    pub(crate) title: &'a str,
+    /// Outer width; the height is what the lanes need.
+    pub(crate) width: u32,
+    /// One run each.
+    pub(crate) runs: &'a [Section],
+}
+
+/// One run.
+#[derive(Default)]
+pub(crate) struct Section {
+    /// Written above its lanes; may be empty where there is only one.
+    pub(crate) label: String,
+    /// Its lanes, from top to bottom.
+    pub(crate) lanes: Vec<Lane>,
+    /// Moments at which something happened to the network, in seconds: numbered lines through all lanes.
+    pub(crate) marks: Vec<f64>,
+    /// Spans in which nothing came, in seconds: shaded through all lanes.
+    pub(crate) stalls: Vec<(f64, f64)>,
+}
 
 /// One lane.
 pub(crate) struct Lane {
@@ -14,21 +55,24 @@ pub(crate) struct Lane {
     pub(crate) title: String,
     /// Unit of the values.
     pub(crate) unit: Unit,
-    /// How to draw them.
-    pub(crate) kind: LaneKind,
-    /// What is drawn, the most important last. Empty: the lane was not measured.
-    pub(crate) traces: Vec<Trace>,
+    /// What is drawn.
+    pub(crate) content: Content,
+    /// Lanes with the same group have the same value axis. Usually the title.
+    pub(crate) group: String,
+    /// The most that is physically possible, drawn where it is near.
+    pub(crate) limit: Option<f64>,
 }
 
-/// How values become shapes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LaneKind {
-    /// A line; tall.
-    Rate,
-    /// A line; low.
-    Level,
-    /// A bar where the value is above zero; lowest.
-    Events,
+/// What a lane shows.
+pub(crate) enum Content {
+    /// Lines; tall. The most important last; none: it was not measured.
+    Rate(Vec<Trace>),
+    /// Lines; low.
+    Level(Vec<Trace>),
+    /// A stroke where a value is above zero; lowest.
+    Events(Vec<Trace>),
+    /// Spans of time in as many rows as they need.
+    Bars(Vec<Bar>),
 }
 
 /// Values at equal intervals.
@@ -39,45 +83,63 @@ pub(crate) struct Trace {
     pub(crate) ink: Ink,
     /// Width of an interval, in seconds.
     pub(crate) interval_s: f64,
-    /// One per interval, from the clock's zero.
+    /// One per interval, from the clock's zero. What is no number is a gap.
     pub(crate) values: Vec<f64>,
 }
 
+/// A span of time.
+pub(crate) struct Bar {
+    /// Start in seconds; below zero: it was there before.
+    pub(crate) from: f64,
+    /// End in seconds; `None`: it was there at the end.
+    pub(crate) to: Option<f64>,
+    /// Written in it as far as there is room.
+    pub(crate) label: String,
+    /// Its colour.
+    pub(crate) ink: Ink,
+    /// What hovering says.
+    pub(crate) detail: String,
+}
+
+/// Room at the left for tick labels; at the right; for a lane's heading; between lanes; for the time axis; for a run's label.
 const LEFT: u32 = 78;
 const RIGHT: u32 = 30;
 const TITLE: u32 = 34;
 const GAP: u32 = 14;
 const BOTTOM: u32 = 26;
+const LABEL: u32 = 30;
+/// Height of a row of bars, and how many rows there may be.
+const ROW: u32 = 20;
+const ROWS: usize = 8;
 
-/// The chart, `width` wide and as high as its lanes, with a numbered line through all of them at each of `marks`, in
-/// seconds. `title` is for those who cannot see it.
-pub(crate) fn timeline(title: &str, width: u32, lanes: &[Lane], marks: &[f64]) -> String {
-    let end = lanes.iter().flat_map(|lane| &lane.traces).map(Trace::end).fold(0.0, f64::max);
-    let height = lanes.iter().map(|lane| lane.outer_height()).sum::<u32>() + BOTTOM;
-    let size = Size { width, height };
-    let seconds = Axis::between(0.0, end, Unit::Seconds, (width / 120).clamp(3, 10));
+/// The chart.
+pub(crate) fn timeline(chart: &Timeline<'_>) -> String {
+    let end = chart.end();
+    let height = chart.runs.iter().map(Section::height).sum::<u32>() + BOTTOM;
+    let size = Size { width: chart.width, height };
+    let sheet = Sheet { chart, size, end };
     let mut body = String::new();
-    if end > 0.0 {
-        draw_marks(&mut body, size, marks, end);
-    }
     let mut top = 0;
-    for lane in lanes {
-        heading(&mut body, lane, top, width);
-        if !lane.is_flat() {
-            let drawn = draw_lane(&mut body, size, lane, top + TITLE, end);
-            if let Err(error) = drawn {
-                let _ = write!(body, "<desc>{}</desc>", escape(&error.to_string()));
-            }
-        }
-        top += lane.outer_height();
+    for run in chart.runs {
+        sheet.section(&mut body, run, top);
+        top += run.height();
     }
-    if end <= 0.0 {
-        return document("chart timeline", size, title, &description(lanes, end), &body);
+    if end > 0.0 {
+        sheet.time(&mut body);
     }
-    if let Err(error) = draw_time(&mut body, size, &seconds, end) {
-        let _ = write!(body, "<desc>{}</desc>", escape(&error.to_string()));
+    sheet.data(&mut body);
+    let plot = sheet.plot(0, height.saturating_sub(BOTTOM).max(1));
+    let attributes = format!(" data-chart=\"timeline\"{} data-end=\"{end}\"", plot.attribute());
+    document_with("chart timeline", &attributes, size, chart.title, &sheet.description(), &body)
+}
+
+impl Timeline<'_> {
+    fn end(&self) -> f64 {
+        let lanes = || self.runs.iter().flat_map(|run| &run.lanes);
+        let traces = lanes().flat_map(|lane| lane.content.traces()).map(Trace::end);
+        let bars = lanes().flat_map(|lane| lane.content.bars()).map(|bar| bar.to.unwrap_or(bar.from));
+        traces.chain(bars).filter(|end| end.is_finite()).fold(0.0, f64::max)
     }
-    document("chart timeline", size, title, &description(lanes, end), &body)
 }
 
 impl Trace {
@@ -86,7 +148,7 @@ impl Trace {
     }
 
     fn peak(&self) -> f64 {
-        self.values.iter().copied().fold(0.0, f64::max)
+        self.values.iter().copied().filter(|value| value.is_finite()).fold(0.0, f64::max)
     }
 
     /// The middle of interval `i`.
@@ -95,36 +157,79 @@ impl Trace {
     }
 }
 
+impl Content {
+    fn traces(&self) -> &[Trace] {
+        match self {
+            Content::Rate(traces) | Content::Level(traces) | Content::Events(traces) => traces,
+            Content::Bars(_) => &[],
+        }
+    }
+
+    fn bars(&self) -> &[Bar] {
+        if let Content::Bars(bars) = self { bars } else { &[] }
+    }
+}
+
 impl Lane {
+    /// A lane with an axis of its own, without a limit.
+    pub(crate) fn new(title: impl Into<String>, unit: Unit, content: Content) -> Lane {
+        let title = title.into();
+        Lane { group: title.clone(), title, unit, content, limit: None }
+    }
+
     fn height(&self) -> u32 {
-        match self.kind {
+        match &self.content {
             _ if self.is_flat() => 0,
-            LaneKind::Rate => 150,
-            LaneKind::Level => 70,
-            LaneKind::Events => 34,
+            Content::Rate(_) => 150,
+            Content::Level(_) => 70,
+            Content::Events(_) => 34,
+            Content::Bars(bars) => ROW * self.rows(bars) as u32,
         }
     }
 
     /// With its heading and the gap below it.
     fn outer_height(&self) -> u32 {
-        if self.is_flat() { 24 + GAP } else { TITLE + self.height() + GAP }
+        match &self.content {
+            _ if self.is_flat() => 24 + GAP,
+            Content::Bars(_) => 24 + self.height() + GAP,
+            _ => TITLE + self.height() + GAP,
+        }
+    }
+
+    /// From the heading's top to the values'.
+    fn heading(&self) -> u32 {
+        if matches!(self.content, Content::Bars(_)) { 24 } else { TITLE }
+    }
+
+    fn rows(&self, bars: &[Bar]) -> usize {
+        let rows = lanes::rows(bars);
+        rows.iter().map(|row| row + 1).max().unwrap_or(0).min(ROWS)
     }
 
     fn peak(&self) -> f64 {
-        self.traces.iter().map(Trace::peak).fold(0.0, f64::max)
+        self.content.traces().iter().map(Trace::peak).fold(0.0, f64::max)
     }
 
     /// Nothing to draw: not measured, or zero throughout. Its heading says which.
     fn is_flat(&self) -> bool {
-        self.peak() <= 0.0
+        match &self.content {
+            Content::Bars(bars) => bars.is_empty(),
+            _ => self.peak() <= 0.0,
+        }
     }
 
     fn remark(&self) -> String {
-        match (self.traces.is_empty(), self.is_flat(), self.kind) {
-            (true, ..) => "not measured".into(),
-            (false, true, _) => "none throughout".into(),
-            (false, false, LaneKind::Events) => {
-                let total: f64 = self.traces.iter().flat_map(|trace| &trace.values).sum();
+        match (&self.content, self.is_flat()) {
+            (Content::Bars(_), true) => "none".into(),
+            (Content::Bars(bars), false) => {
+                let hidden = lanes::rows(bars).iter().filter(|row| **row >= ROWS).count();
+                let hidden = if hidden > 0 { format!(", {hidden} of them not drawn") } else { String::new() };
+                format!("{}{hidden}", bars.len())
+            }
+            (content, true) if content.traces().is_empty() => "not measured".into(),
+            (_, true) => "none throughout".into(),
+            (Content::Events(traces), false) => {
+                let total: f64 = traces.iter().flat_map(|trace| &trace.values).filter(|value| value.is_finite()).sum();
                 format!("{} in all", self.unit.text(total))
             }
             _ => format!("peak {}", self.unit.text(self.peak())),
@@ -132,194 +237,129 @@ impl Lane {
     }
 }
 
-fn description(lanes: &[Lane], end: f64) -> String {
-    let mut out = format!("Over {}.", Unit::Seconds.text(end));
-    for lane in lanes {
-        let _ = write!(out, " {}: {}.", lane.title, lane.remark());
+impl Section {
+    fn height(&self) -> u32 {
+        self.label_height() + self.lanes.iter().map(Lane::outer_height).sum::<u32>()
     }
-    out
+
+    fn label_height(&self) -> u32 {
+        if self.label.is_empty() { 0 } else { LABEL }
+    }
 }
 
-/// The lane's name, the names of its traces in their colours, and its most important number.
-fn heading(body: &mut String, lane: &Lane, top: u32, width: u32) {
-    let y = top + 15;
-    let _ = write!(
-        body,
-        "<text class=\"ink title\" fill=\"currentColor\" x=\"0\" y=\"{y}\">{}</text>",
-        escape(&lane.title)
-    );
-    if lane.traces.len() > 1 {
-        let _ = write!(body, "<text x=\"{width}\" y=\"{y}\" text-anchor=\"end\">");
-        for (i, trace) in lane.traces.iter().rev().enumerate() {
-            let gap = if i == 0 { "" } else { " dx=\"12\"" };
-            let (class, label) = (trace.ink.class(), escape(&trace.label));
-            let _ = write!(body, "<tspan class=\"{class}\" fill=\"currentColor\"{gap}>{label}</tspan>");
+/// What the parts of the drawing have in common.
+struct Sheet<'a, 'b> {
+    chart: &'b Timeline<'a>,
+    size: Size,
+    /// Seconds at the right edge.
+    end: f64,
+}
+
+impl Sheet<'_, '_> {
+    fn plot(&self, top: u32, bottom: u32) -> Plot {
+        Plot::within(self.size, LEFT, RIGHT, top, self.size.height.saturating_sub(bottom))
+    }
+
+    /// Where a moment is, within the plot.
+    fn x(&self, seconds: f64) -> f64 {
+        let share = if self.end > 0.0 { (seconds / self.end).clamp(0.0, 1.0) } else { 0.0 };
+        self.plot(0, 1).x(share)
+    }
+
+    /// A lane's value axis: the one of all lanes of its group.
+    fn axis(&self, lane: &Lane) -> Axis {
+        let lanes = self.chart.runs.iter().flat_map(|run| &run.lanes).filter(|other| other.group == lane.group);
+        let peak = lanes.clone().map(Lane::peak).fold(0.0, f64::max);
+        let limits = lanes.filter_map(|lane| lane.limit).filter(|limit| *limit <= peak * 1.6);
+        let ticks = if matches!(lane.content, Content::Rate(_)) { 5 } else { 2 };
+        Axis::up_to(limits.fold(peak, f64::max), lane.unit, ticks)
+    }
+
+    fn section(&self, body: &mut String, run: &Section, top: u32) {
+        let bottom = top + run.height();
+        if !run.label.is_empty() {
+            let label = fitted(&run.label, f64::from(self.size.width) - 8.0);
+            words_of(body, "ink title", (0.0, f64::from(top) + 14.0), Anchor::Start, &label);
+            let y = f64::from(top) + 20.0;
+            rule(body, Ink::Rule, (0.0, y), (f64::from(self.size.width), y), "");
         }
-        body.push_str("</text>");
-    } else {
-        let remark = escape(&lane.remark());
-        let _ = write!(
-            body,
-            "<text class=\"soft\" fill=\"currentColor\" x=\"{width}\" y=\"{y}\" text-anchor=\"end\">{remark}</text>"
-        );
-    }
-}
-
-fn draw_lane(body: &mut String, size: Size, lane: &Lane, top: u32, end: f64) -> Result<(), Box<dyn Error>> {
-    let ticks = if lane.kind == LaneKind::Rate { 5 } else { 2 };
-    let axis = Axis::up_to(lane.peak(), lane.unit, ticks);
-    let root = Canvas::new(body, size.width, size.height).into_drawing_area();
-    let mut plot = ChartBuilder::on(&root)
-        .margin_top(top as i32 * UNIT)
-        .margin_bottom((size.height - top - lane.height()) as i32 * UNIT)
-        .margin_right(RIGHT as i32 * UNIT)
-        .set_label_area_size(LabelAreaPosition::Left, LEFT as i32 * UNIT)
-        .build_cartesian_2d(Span::new(0.0..end, vec![]), axis.span())
-        .map_err(|error| error.to_string())?;
-    let label = ("sans-serif", 11.5 * f64::from(UNIT)).into_font().color(&Ink::Soft.color());
-    plot.configure_mesh()
-        .disable_x_mesh()
-        .x_labels(0)
-        .max_light_lines(0)
-        .bold_line_style(Ink::Rule.line(10))
-        .axis_style(TRANSPARENT)
-        .set_all_tick_mark_size(6 * UNIT)
-        .label_style(label)
-        .y_label_formatter(&|y| axis.label(*y))
-        .draw()
-        .map_err(|error| error.to_string())?;
-    let pixels = (size.width - LEFT - RIGHT) as usize;
-    for trace in &lane.traces {
-        if lane.kind == LaneKind::Events {
-            let event = |(i, value): (usize, &f64)| {
-                let x = trace.at(i);
-                PathElement::new(vec![(x, 0.0), (x, *value)], trace.ink.line(14))
-            };
-            let events = trace.values.iter().enumerate().filter(|(_, value)| **value > 0.0).map(event);
-            plot.draw_series(events).map_err(|error| error.to_string())?;
-        } else {
-            let points = thinned(trace, pixels);
-            plot.draw_series(LineSeries::new(points, trace.ink.line(15))).map_err(|error| error.to_string())?;
+        let top = top + run.label_height();
+        if self.end > 0.0 {
+            self.stalls(body, run, top, bottom);
+            self.marks(body, run, top, bottom);
+        }
+        let mut at = top;
+        for lane in &run.lanes {
+            self.lane(body, lane, at);
+            at += lane.outer_height();
         }
     }
-    Ok(())
-}
 
-/// What happened on the way: behind the curves, each with its number below the first lane's heading.
-fn draw_marks(body: &mut String, size: Size, marks: &[f64], end: f64) {
-    let plot = f64::from(size.width - LEFT - RIGHT);
-    for (n, mark) in marks.iter().enumerate().filter(|(_, mark)| (0.0..=end).contains(*mark)) {
-        let x = f64::from(LEFT) + mark / end * plot;
-        let (top, bottom) = (TITLE, size.height - BOTTOM);
-        let _ = write!(
-            body,
-            "<path class=\"soft\" stroke=\"currentColor\" stroke-dasharray=\"2 3\" d=\"M{x:.1} {top}V{bottom}\"/>\
-             <text class=\"soft\" fill=\"currentColor\" x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-            top - 4,
-            n + 1
-        );
-    }
-}
-
-/// The time axis below all lanes.
-fn draw_time(body: &mut String, size: Size, seconds: &Axis, end: f64) -> Result<(), Box<dyn Error>> {
-    let root = Canvas::new(body, size.width, size.height).into_drawing_area();
-    let ticks: Vec<f64> = seconds.ticks.iter().copied().filter(|tick| *tick <= end * 1.0001).collect();
-    let mut plot = ChartBuilder::on(&root)
-        .margin_top((size.height - BOTTOM - 1) as i32 * UNIT)
-        .margin_right(RIGHT as i32 * UNIT)
-        .margin_left(LEFT as i32 * UNIT)
-        .set_label_area_size(LabelAreaPosition::Bottom, BOTTOM as i32 * UNIT)
-        .build_cartesian_2d(Span::new(0.0..end, ticks), Span::new(0.0..1.0, vec![]))
-        .map_err(|error| error.to_string())?;
-    let label = ("sans-serif", 11.5 * f64::from(UNIT)).into_font().color(&Ink::Soft.color());
-    plot.configure_mesh()
-        .disable_mesh()
-        .axis_style(Ink::Rule.line(10))
-        .set_all_tick_mark_size(3 * UNIT)
-        .label_style(label)
-        .x_label_formatter(&|x| seconds.label(*x))
-        .draw()
-        .map_err(|error| error.to_string())?;
-    Ok(())
-}
-
-/// At most two points per pixel: where there are more, each bucket's smallest and largest value in their order, so that
-/// no spike is lost.
-fn thinned(trace: &Trace, pixels: usize) -> Vec<(f64, f64)> {
-    let point = |i: usize| (trace.at(i), trace.values[i]);
-    let count = trace.values.len();
-    if count <= pixels * 2 {
-        return (0..count).map(point).collect();
-    }
-    let mut out = Vec::with_capacity(pixels * 2);
-    for pixel in 0..pixels {
-        let (from, to) = (pixel * count / pixels, (pixel + 1) * count / pixels);
-        let by_value = |a: &usize, b: &usize| trace.values[*a].total_cmp(&trace.values[*b]);
-        let low = (from..to).min_by(by_value).unwrap_or(from);
-        let high = (from..to).max_by(by_value).unwrap_or(from);
-        out.push(point(low.min(high)));
-        if low != high {
-            out.push(point(low.max(high)));
+    /// Spans in which nothing came, behind everything; long ones with their length.
+    fn stalls(&self, body: &mut String, run: &Section, top: u32, bottom: u32) {
+        let (top, bottom) = (f64::from(top + TITLE), f64::from(bottom - GAP));
+        for (from, to) in run.stalls.iter().filter(|(from, to)| from < to && *from < self.end) {
+            let (left, right) = (self.x(*from), self.x(*to));
+            let label = format!("stall {}", text::trimmed(Unit::Seconds.text(to - from)));
+            body.push_str("<g>");
+            body.push_str(&tip(&label));
+            area(body, Ink::Bad, (left, top), ((right - left).max(1.0), bottom - top), " fill-opacity=\".12\"");
+            if super::svg::wide(&label) + 6.0 <= right - left {
+                words(body, Ink::Bad, (f64::midpoint(left, right), top + 12.0), Anchor::Middle, &label);
+            }
+            body.push_str("</g>");
         }
     }
-    out
+
+    /// What happened on the way: behind the curves, each with its number below the first lane's heading. Numbers that would
+    /// stand on each other are joined: `2–4`.
+    fn marks(&self, body: &mut String, run: &Section, top: u32, bottom: u32) {
+        let (top, bottom) = (f64::from(top + TITLE), f64::from(bottom));
+        let mut numbers: Vec<(f64, usize, usize)> = Vec::new();
+        for (n, mark) in run.marks.iter().enumerate().filter(|(_, mark)| (0.0..=self.end).contains(*mark)) {
+            let x = self.x(*mark);
+            rule(body, Ink::Soft, (x, top), (x, bottom), " stroke-dasharray=\"2 3\"");
+            match numbers.last_mut() {
+                Some((at, _, last)) if (x - *at).abs() < 14.0 => *last = n + 1,
+                _ => numbers.push((x, n + 1, n + 1)),
+            }
+        }
+        for (x, first, last) in numbers {
+            let number = if first == last { first.to_string() } else { format!("{first}–{last}") };
+            words(body, Ink::Soft, (x, top - 4.0), Anchor::Middle, &number);
+        }
+    }
+
+    /// The time axis below all lanes.
+    fn time(&self, body: &mut String) {
+        let seconds = Axis::between(0.0, self.end, Unit::Seconds, (self.size.width / 120).clamp(3, 10));
+        let at = seconds.ticks.iter().map(|tick| tick / self.end).filter(|share| *share <= 1.0001).collect();
+        let bottom = self.size.height.saturating_sub(BOTTOM);
+        let plot = self.plot(bottom.saturating_sub(1), bottom);
+        rule(body, Ink::Rule, (plot.left, plot.bottom), (plot.right, plot.bottom), "");
+        let ticks = Ticks { at, label: &|share| seconds.label(share * self.end) };
+        if let Err(error) = grid(body, self.size, &plot, None, Some(&ticks)) {
+            let _ = write!(body, "<desc>{}</desc>", escape(&error.to_string()));
+        }
+    }
+
+    fn description(&self) -> String {
+        let mut out = format!("Over {}.", Unit::Seconds.text(self.end));
+        for run in self.chart.runs {
+            if !run.label.is_empty() {
+                let _ = write!(out, " {}:", run.label);
+            }
+            for lane in &run.lanes {
+                let _ = write!(out, " {}: {}.", lane.title, lane.remark());
+            }
+            if !run.stalls.is_empty() {
+                let total: f64 = run.stalls.iter().map(|(from, to)| to - from).sum();
+                let _ = write!(out, " Stalls: {}, {} in all.", run.stalls.len(), Unit::Seconds.text(total));
+            }
+        }
+        out
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn trace(label: &str, ink: Ink, values: &[f64]) -> Trace {
-        Trace { label: label.into(), ink, interval_s: 0.05, values: values.into() }
-    }
-
-    #[test]
-    fn timelines_look_like_this() {
-        let rates = [0.0, 20e6, 90e6, 94e6, 93e6, 95e6, 91e6, 94e6];
-        let lanes = [
-            Lane {
-                title: "Throughput".into(),
-                unit: Unit::BitsPerSecond,
-                kind: LaneKind::Rate,
-                traces: vec![
-                    trace("wire", Ink::Soft, &rates.map(|rate| rate * 1.07)),
-                    trace("payload", Ink::Subject(0), &rates),
-                ],
-            },
-            Lane {
-                title: "Queue".into(),
-                unit: Unit::Seconds,
-                kind: LaneKind::Level,
-                traces: vec![trace("queue", Ink::Queue, &[0.0, 0.01, 0.03, 0.042, 0.04, 0.03, 0.03, 0.03])],
-            },
-            Lane {
-                title: "Lost packets".into(),
-                unit: Unit::Count,
-                kind: LaneKind::Events,
-                traces: vec![trace("lost", Ink::Bad, &[0.0, 0.0, 3.0, 0.0, 1.0, 0.0, 0.0, 0.0])],
-            },
-            Lane { title: "Missing".into(), unit: Unit::Count, kind: LaneKind::Level, traces: vec![] },
-            Lane {
-                title: "Quiet".into(),
-                unit: Unit::Seconds,
-                kind: LaneKind::Level,
-                traces: vec![trace("quiet", Ink::Queue, &[0.0; 8])],
-            },
-        ];
-        insta::assert_snapshot!(timeline("a run", 360, &lanes, &[0.4, 99.0]));
-        let nothing = [Lane { title: "Missing".into(), unit: Unit::Count, kind: LaneKind::Rate, traces: vec![] }];
-        insta::assert_snapshot!(timeline("nothing", 360, &nothing, &[0.4]));
-    }
-
-    #[test]
-    fn thinning_keeps_every_spike() {
-        let mut values = vec![1.0; 10_000];
-        values[4321] = 99.0;
-        values[7777] = -5.0;
-        let thin = thinned(&trace("x", Ink::Soft, &values), 300);
-        assert!(thin.len() <= 600);
-        assert!(thin.iter().any(|(_, value)| *value == 99.0) && thin.iter().any(|(_, value)| *value == -5.0));
-        assert!(thin.is_sorted_by(|a, b| a.0 < b.0));
-    }
-}
+mod tests;

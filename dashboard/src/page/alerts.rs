@@ -83,7 +83,9 @@ fn by_commit<'a>(alerts: &[&'a Alert]) -> Vec<Vec<&'a Alert>> {
     for group in &mut groups {
         group.sort_by(|a, b| {
             let size = |alert: &Alert| alert.shift.map_or(f64::INFINITY, f64::abs);
-            (&a.series.scenario, &a.series.subject).cmp(&(&b.series.scenario, &b.series.subject)).then(size(b).total_cmp(&size(a)))
+            (&a.series.scenario, &a.series.subject)
+                .cmp(&(&b.series.scenario, &b.series.subject))
+                .then(size(b).total_cmp(&size(a)))
         });
     }
     groups

@@ -3,9 +3,7 @@
 use super::Frame;
 use crate::chart::{Shift, interval};
 use crate::html::{commit_link, glue, listed, plural, shell, subject, svg, time, verdict};
-use longhaul_record::{
-    Comparison, Direction, End, MetricChange, RanIn, Side, SuccessChange, Verdict, metric, text,
-};
+use longhaul_record::{Comparison, Direction, End, MetricChange, RanIn, Side, SuccessChange, Verdict, metric, text};
 use maud::{Markup, html};
 
 /// The page.

@@ -2,7 +2,7 @@
 
 use super::Frame;
 use super::cross::cross;
-use crate::chart::{Ink, Lane, LaneKind, Trace, timeline};
+use crate::chart::{Content, Ink, Lane, Section, Timeline, Trace, timeline};
 use crate::html::{commit, glue, outcome, plural, shell, subject, svg, time};
 use longhaul_record::{
     ExitState, Fidelity, LinkReport, METRICS, NatBehaviour, NatCheck, Outcome, PathCheck, ProcessReport, Recovery,
@@ -120,24 +120,23 @@ fn over_time(run: &RunRecord) -> Markup {
         })
     };
     let rates = [trace("wire", "on the wire", Ink::Soft), trace("payload", "payload", Ink::of_subject(&run.subject))];
-    let lane = |title: &str, unit, kind, traces: Vec<Trace>| Lane { title: title.into(), unit, kind, traces };
-    let lanes = [
-        lane("Throughput", Unit::BitsPerSecond, LaneKind::Rate, rates.into_iter().flatten().collect()),
-        lane(
+    let lanes = vec![
+        Lane::new("Throughput", Unit::BitsPerSecond, Content::Rate(rates.into_iter().flatten().collect())),
+        Lane::new(
             "Queueing delay at the slowest link",
             Unit::Seconds,
-            LaneKind::Level,
-            trace("queue", "queue", Ink::Queue).into_iter().collect(),
+            Content::Level(trace("queue", "queue", Ink::Queue).into_iter().collect()),
         ),
-        lane("Packets lost", Unit::Count, LaneKind::Events, trace("lost", "lost", Ink::Bad).into_iter().collect()),
+        Lane::new("Packets lost", Unit::Count, Content::Events(trace("lost", "lost", Ink::Bad).into_iter().collect())),
     ];
     let title = format!("{} on {} over time", run.subject, run.scenario);
     let marks: Vec<f64> = run.changes.iter().map(|change| change.at_ns as f64 / 1e9).collect();
+    let runs = [Section { lanes, marks, ..Section::default() }];
     html! {
         h2 { @if run.outcome == Outcome::Ok { "Over time" } @else { "Over time, as far as it came" } }
         figure {
-            div.on-wide { (svg(timeline(&title, 1072, &lanes, &marks))) }
-            div.on-narrow { (svg(timeline(&title, 348, &lanes, &marks))) }
+            div.on-wide { (svg(timeline(&Timeline { title: &title, width: 1072, runs: &runs }))) }
+            div.on-narrow { (svg(timeline(&Timeline { title: &title, width: 348, runs: &runs }))) }
             figcaption.small {
                 "From the start of the fetcher's process."
                 @for (n, change) in run.changes.iter().enumerate() {

@@ -36,7 +36,7 @@ pub(super) fn charts(set: &SeriesSet) -> Vec<Chart<'_>> {
     charts
 }
 
-impl Chart<'_> {
+impl<'a> Chart<'a> {
     pub(super) fn unit(&self) -> Unit {
         self.known.map_or(Unit::Ratio, |metric| metric.unit)
     }
@@ -50,23 +50,18 @@ impl Chart<'_> {
     }
 
     fn draw(&self, frame: &Frame, commits: &[Commit], size: Size) -> Markup {
-        let line = |series: &&MetricSeries| Line {
+        let line = |series: &&'a MetricSeries| Line {
             label: series.subject.clone(),
             ink: Ink::of_subject(&series.subject),
             marks: series.points.iter().map(|point| mark(frame, commits, series, point, self.unit())).collect(),
         };
-        svg(history(&History {
-            size,
-            title: &self.title,
-            better: self.better(),
-            unit: self.unit(),
-            commits: commits.iter().map(|commit| commit_text(commit.sha.as_deref(), commit.dirty)).collect(),
-            lines: self.series.iter().map(line).collect(),
-        }))
+        let names = commits.iter().map(|commit| commit_text(commit.sha.as_deref(), commit.dirty));
+        let lines = self.series.iter().map(line).collect();
+        svg(history(&History::new(size, (&self.title, self.better()), self.unit(), names.collect(), lines)))
     }
 }
 
-fn mark(frame: &Frame, commits: &[Commit], series: &MetricSeries, point: &CommitPoint, unit: Unit) -> Mark {
+fn mark<'a>(frame: &Frame, commits: &[Commit], series: &MetricSeries, point: &'a CommitPoint, unit: Unit) -> Mark<'a> {
     let commit = commits.get(point.commit);
     let name = commit.map_or(String::new(), |commit| commit_text(commit.sha.as_deref(), commit.dirty));
     let summary = commit.and_then(|commit| commit.summary.as_deref()).unwrap_or_default();
@@ -77,8 +72,12 @@ fn mark(frame: &Frame, commits: &[Commit], series: &MetricSeries, point: &Commit
     };
     Mark {
         commit: point.commit,
-        version: point.scenario_hash.clone(),
+        version: &point.scenario_hash,
         median: point.median,
+        low: point.min,
+        high: point.max,
+        runs: point.values.len(),
+        carried: false,
         points: point.values.iter().map(dot).collect(),
     }
 }

@@ -240,7 +240,9 @@ fn detectable(repeats: u64) {
             let others: Vec<&'static str> = METRICS
                 .iter()
                 .filter(|m| {
-                    !matches!(m.standing, Standing::Restated(_)) && m.least_difference.is_none() && m.direction == Direction::Lower
+                    !matches!(m.standing, Standing::Restated(_))
+                        && m.least_difference.is_none()
+                        && m.direction == Direction::Lower
                 })
                 .map(|m| m.id)
                 .take(questions)
