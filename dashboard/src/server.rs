@@ -208,9 +208,8 @@ async fn scenario(
         scenario: name.clone(),
         project: frame.project(),
         host: frame.host(),
-        subject: None,
-        metric: None,
         commits: COMMITS,
+        ..SeriesQuery::default()
     };
     let set = store.series(&query).await.map_err(|error| unreadable(&error))?;
     Ok(answer(StatusCode::OK, &page::scenario(&Scenario { frame, name, words, set, runs })))
