@@ -122,6 +122,12 @@ impl Store for Gone {
     async fn series(&self, _: &SeriesQuery) -> Result<SeriesSet, ReadError> {
         gone()
     }
+    async fn commit_values(&self, _: &ValuesQuery) -> Result<Vec<CommitValues>, ReadError> {
+        gone()
+    }
+    async fn health(&self, _: &HealthQuery) -> Result<Vec<HostHealth>, ReadError> {
+        gone()
+    }
     async fn commits(&self, _: &CommitFilter) -> Result<Vec<Commit>, ReadError> {
         gone()
     }
@@ -139,6 +145,21 @@ impl Store for Gone {
     }
     async fn alerts(&self, _: &AlertFilter) -> Result<Vec<Alert>, ReadError> {
         gone()
+    }
+    async fn put_token(&self, _: &Token) -> Result<Inserted, InsertError> {
+        Ok(Inserted::Known)
+    }
+    async fn tokens(&self) -> Result<Vec<Token>, ReadError> {
+        gone()
+    }
+    async fn token(&self, _: &[u8; 32]) -> Result<Option<Token>, ReadError> {
+        gone()
+    }
+    async fn touch_token(&self, _: &str, _: i64) -> Result<(), InsertError> {
+        Ok(())
+    }
+    async fn revoke_token(&self, _: &str, _: i64) -> Result<bool, InsertError> {
+        Ok(false)
     }
 }
 

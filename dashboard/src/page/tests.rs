@@ -30,8 +30,7 @@ async fn overview_of(runs: impl IntoIterator<Item = RunRecord>) -> String {
 async fn scenario_of(name: &str, runs: impl IntoIterator<Item = RunRecord>) -> String {
     let (store, _dir) = stored(runs).await;
     let filter = RunFilter { scenario: Some(name.into()), ..RunFilter::default() };
-    let query =
-        SeriesQuery { scenario: name.into(), project: None, host: None, subject: None, metric: None, commits: 60 };
+    let query = SeriesQuery { scenario: name.into(), commits: 60, ..SeriesQuery::default() };
     let page = Scenario {
         frame: Frame::default(),
         name: name.into(),

@@ -78,9 +78,8 @@ async fn scenario(State(app): State<App>, frame: Frame, name: Part) -> Answer {
         scenario: name.clone(),
         project: frame.project(),
         host: frame.host(),
-        subject: None,
-        metric: None,
         commits: COMMITS,
+        ..SeriesQuery::default()
     };
     let set = app.store.series(&query).await.map_err(|error| unreadable(&error))?;
     Ok(answer(StatusCode::OK, &page::scenario(&Scenario { frame, name, words, set, runs })))
@@ -97,7 +96,7 @@ async fn run(State(app): State<App>, frame: Frame, id: Part) -> Answer {
 async fn compare(State(app): State<App>, frame: Frame) -> Answer {
     let filter = ComparisonFilter { project: frame.project(), limit: ROWS, ..ComparisonFilter::default() };
     let comparisons = app.store.comparisons(&filter).await.map_err(|error| unreadable(&error))?;
-    let filter = CommitFilter { project: frame.project(), limit: ROWS };
+    let filter = CommitFilter { project: frame.project(), limit: ROWS, ..CommitFilter::default() };
     let commits = app.store.commits(&filter).await.map_err(|error| unreadable(&error))?;
     Ok(answer(StatusCode::OK, &page::compare(&Compare { frame, comparisons, commits })))
 }
@@ -113,7 +112,7 @@ async fn comparison(State(app): State<App>, frame: Frame, id: Part) -> Answer {
 async fn alerts(State(app): State<App>, frame: Frame) -> Answer {
     let filter = AlertFilter { project: frame.project(), state: None, limit: ROWS };
     let alerts = app.store.alerts(&filter).await.map_err(|error| unreadable(&error))?;
-    let filter = CommitFilter { project: frame.project(), limit: ALERT_COMMITS };
+    let filter = CommitFilter { project: frame.project(), limit: ALERT_COMMITS, ..CommitFilter::default() };
     let commits = app.store.commits(&filter).await.map_err(|error| unreadable(&error))?;
     Ok(answer(StatusCode::OK, &page::alerts(&Alerts { frame, alerts, commits })))
 }
@@ -138,6 +137,8 @@ async fn alert_page(app: &App, frame: Frame, id: String) -> Result<AlertPage, Fa
         subject: Some(series.subject),
         metric: Some(series.metric),
         commits: ROWS,
+        values: false,
+        ..SeriesQuery::default()
     };
     let mut set = app.store.series(&query).await.map_err(|error| unreadable(&error))?;
     set.series.retain(|other| other.peer == series.peer);

@@ -124,11 +124,11 @@ pub(crate) async fn histories(store: &dyn Upkeep, args: &SeriesArgs) -> Result<V
     for scenario in scenarios(store, None, args.scenario.as_deref()).await? {
         let query = SeriesQuery {
             scenario: scenario.clone(),
-            project: None,
-            host: None,
             subject: args.subject.clone(),
             metric: args.metric.clone(),
             commits: u32::MAX,
+            values: false,
+            ..SeriesQuery::default()
         };
         let set = store.series(&query).await?;
         let histories = set.histories(&line);

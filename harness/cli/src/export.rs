@@ -62,10 +62,10 @@ async fn newest(store: &dyn Upkeep, args: &ExportArgs) -> Result<Vec<Value>, Cli
         let query = SeriesQuery {
             scenario: scenario.clone(),
             project: args.project.clone(),
-            host: None,
             subject: args.subject.clone(),
-            metric: None,
             commits: u32::MAX,
+            values: false,
+            ..SeriesQuery::default()
         };
         let set = store.series(&query).await?;
         for series in &set.series {

@@ -80,10 +80,11 @@ async fn figures(
     let series = SeriesQuery {
         scenario: "long".into(),
         project: Some("longhaul".into()),
-        host: None,
         subject: Some("subject-0".into()),
         metric: Some("goodput".into()),
         commits: LONG,
+        values: false,
+        ..SeriesQuery::default()
     };
     let found = store.series(&series).await?;
     assert_eq!((found.series.len(), found.series[0].points.len()), (1, LONG as usize));

@@ -194,10 +194,11 @@ impl PostgresStore {
 
 /// The migrations in this build, oldest first. Checked in, never edited once released.
 fn migrator() -> Migrator {
-    const ALL: [(&str, &str); 3] = [
+    const ALL: [(&str, &str); 4] = [
         ("first", include_str!("../migrations/0001_first.sql")),
         ("comparisons", include_str!("../migrations/0002_comparisons.sql")),
         ("alerts", include_str!("../migrations/0003_alerts.sql")),
+        ("tokens", include_str!("../migrations/0004_tokens.sql")),
     ];
     let migration = |(version, (name, sql)): (i64, (&'static str, &'static str))| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)

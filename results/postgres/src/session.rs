@@ -25,14 +25,6 @@ impl Tx {
         Ok(Tx(tx))
     }
 
-    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
-        self.0.commit().await
-    }
-
-    pub(crate) async fn rollback(self) -> Result<(), sqlx::Error> {
-        self.0.rollback().await
-    }
-
     pub(crate) fn connection(&mut self) -> &mut sqlx::PgConnection {
         &mut self.0
     }
@@ -69,6 +61,14 @@ impl Session for Tx {
 
     async fn change(&mut self, statement: Statement) -> Result<u64, sqlx::Error> {
         Ok(query(statement).execute(&mut *self.0).await?.rows_affected())
+    }
+
+    async fn commit(self) -> Result<(), sqlx::Error> {
+        self.0.commit().await
+    }
+
+    async fn rollback(self) -> Result<(), sqlx::Error> {
+        self.0.rollback().await
     }
 }
 

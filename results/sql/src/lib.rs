@@ -20,6 +20,8 @@ mod prune;
 mod read;
 mod series;
 mod statement;
+mod store;
+mod token;
 
 pub use alert::{alerts, documents, put_alerts};
 pub use check::check;
@@ -27,9 +29,11 @@ pub use comparison::{ComparisonParcel, comparison, comparisons, insert_compariso
 pub use insert::{Parcel, Point, ROWS, Rollup, insert, pack};
 pub use overview::overview;
 pub use prune::prune;
-pub use read::{commits, records, run, runs, scopes};
-pub use series::series;
+pub use read::{commits, health, records, run, runs, scopes};
+pub use series::{commit_values, series};
 pub use statement::{Columns, Session, Statement, Value, pieces};
+pub use store::within;
+pub use token::{put_token, revoke_token, token, tokens, touch_token};
 
 /// What a question cannot be answered for.
 #[derive(Debug)]

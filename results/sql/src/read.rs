@@ -3,7 +3,10 @@
 use crate::statement::{Columns, Session, Statement};
 use crate::{Fault, artifact};
 use longhaul_record::{Outcome, RunRecord, Series, Trigger};
-use longhaul_store::{Commit, CommitFilter, Evidence, Page, Position, RunFilter, RunSummary, Scope};
+use longhaul_store::{
+    Commit, CommitFilter, Evidence, HealthQuery, HostHealth, Page, Position, RunFilter, RunSummary, Scope,
+};
+use std::collections::BTreeMap;
 use std::error::Error;
 
 /// The columns of a [`RunSummary`].
@@ -125,6 +128,7 @@ pub async fn runs<S: Session>(db: &mut S, filter: &RunFilter) -> Result<Vec<RunS
         .narrow("subjects.name", filter.subject.as_deref())
         .narrow("commits.sha", filter.commit.as_deref())
         .narrow("runs.outcome", filter.outcome.map(Outcome::as_str))
+        .limit("runs.started_ms >= ", filter.since_ms)
         .push(" ORDER BY runs.started_ms DESC, runs.id DESC LIMIT ")
         .bind(filter.limit);
     Ok(db.rows(sql).await?.iter().map(summary).collect::<Result<_, _>>()?)
@@ -154,6 +158,38 @@ pub async fn scopes<S: Session>(db: &mut S) -> Result<Vec<Scope>, Fault> {
     db.rows(sql).await?.iter().map(scope).collect()
 }
 
+/// How the runs on each machine ended. What there is to know of a run is in the index that it is found by.
+pub async fn health<S: Session>(db: &mut S, query: &HealthQuery) -> Result<Vec<HostHealth>, Fault> {
+    let sql = Statement::new(
+        "SELECT hosts.fingerprint, hosts.cpu, counted.outcome, CAST(sum(counted.runs) AS BIGINT) AS runs,
+                max(counted.newest_ms) AS newest_ms
+         FROM (SELECT cell_id, outcome, count(*) AS runs, max(started_ms) AS newest_ms FROM runs WHERE started_ms >= ",
+    )
+    .bind(query.since_ms)
+    .push(
+        " GROUP BY cell_id, outcome) AS counted
+         JOIN cells ON cells.id = counted.cell_id
+         JOIN projects ON projects.id = cells.project_id
+         JOIN hosts ON hosts.id = cells.host_id
+         WHERE true",
+    )
+    .narrow("projects.name", query.project.as_deref())
+    .push(" GROUP BY hosts.fingerprint, hosts.cpu, counted.outcome");
+    let mut hosts: BTreeMap<String, HostHealth> = BTreeMap::new();
+    for row in db.rows(sql).await? {
+        let host = row.text("fingerprint")?;
+        let new = HostHealth { host: host.clone(), cpu: row.text("cpu")?, outcomes: Vec::new() };
+        let outcome = row.word("outcome", Outcome::parse)?;
+        hosts.entry(host).or_insert(new).outcomes.push((outcome, row.count("runs")?, row.integer("newest_ms")?));
+    }
+    let mut hosts: Vec<HostHealth> = hosts.into_values().collect();
+    for host in &mut hosts {
+        host.outcomes.sort_unstable();
+    }
+    hosts.sort_by_key(|host| std::cmp::Reverse(host.last_run_ms()));
+    Ok(hosts)
+}
+
 /// Measured commits, newest author date first.
 pub async fn commits<S: Session>(db: &mut S, filter: &CommitFilter) -> Result<Vec<Commit>, Fault> {
     let sql = Statement::new(
@@ -161,6 +197,8 @@ pub async fn commits<S: Session>(db: &mut S, filter: &CommitFilter) -> Result<Ve
          FROM commits JOIN projects ON projects.id = commits.project_id WHERE true",
     )
     .narrow("projects.name", filter.project.as_deref())
+    .limit("sha >= ", filter.prefix.as_deref())
+    .limit("sha < ", filter.prefix.as_ref().map(|prefix| format!("{prefix}{}", char::MAX)).as_deref())
     .push(" ORDER BY order_ms DESC, first_run_ms DESC LIMIT ")
     .bind(filter.limit);
     let mut commits: Vec<Commit> = db.rows(sql).await?.iter().map(commit).collect::<Result<_, _>>()?;

@@ -112,6 +112,15 @@ impl Statement {
         }
     }
 
+    /// Goes on with any condition, if there is a value for it: `condition` ends where the value comes.
+    #[must_use]
+    pub fn limit(self, condition: &'static str, value: Option<impl Into<Value>>) -> Statement {
+        match value {
+            Some(value) => self.push(" AND ").push(condition).bind(value),
+            None => self,
+        }
+    }
+
     /// Goes on with a list of parameters, separated by commas.
     #[must_use]
     pub fn list<V: Into<Value>>(mut self, values: impl IntoIterator<Item = V>) -> Statement {
@@ -219,7 +228,7 @@ pub(crate) fn damaged(column: &str, source: impl Into<Box<dyn Error + Send + Syn
 
 /// A transaction. A reading one sees a single moment; of writing ones there is one at a time.
 #[async_trait]
-pub trait Session: Send {
+pub trait Session: Send + Sized {
     /// A row of the database's.
     type Row: Columns;
 
@@ -237,6 +246,12 @@ pub trait Session: Send {
 
     /// How many rows were changed.
     async fn change(&mut self, statement: Statement) -> Result<u64, sqlx::Error>;
+
+    /// Keeps what was done.
+    async fn commit(self) -> Result<(), sqlx::Error>;
+
+    /// Takes back what was done.
+    async fn rollback(self) -> Result<(), sqlx::Error>;
 
     /// The one row of the answer.
     async fn row(&mut self, statement: Statement) -> Result<Self::Row, sqlx::Error> {

@@ -41,11 +41,10 @@ fn bench(c: &mut Criterion) {
     });
     let series = SeriesQuery {
         scenario: known.scenario.clone(),
-        project: None,
-        host: None,
-        subject: None,
         metric: Some("goodput".into()),
         commits: 3000,
+        values: false,
+        ..SeriesQuery::default()
     };
     c.bench_function("one metric over 500 commits", |b| {
         b.iter(|| black_box(runtime.block_on(store.series(&series)).expect("reads")));

@@ -19,14 +19,6 @@ impl Tx {
     pub(crate) async fn writing(pool: &SqlitePool) -> Result<Tx, sqlx::Error> {
         Ok(Tx(pool.begin_with("BEGIN IMMEDIATE").await?))
     }
-
-    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
-        self.0.commit().await
-    }
-
-    pub(crate) async fn rollback(self) -> Result<(), sqlx::Error> {
-        self.0.rollback().await
-    }
 }
 
 #[async_trait]
@@ -72,6 +64,14 @@ impl Session for Tx {
 
     async fn change(&mut self, statement: Statement) -> Result<u64, sqlx::Error> {
         Ok(query(statement).execute(&mut *self.0).await?.rows_affected())
+    }
+
+    async fn commit(self) -> Result<(), sqlx::Error> {
+        self.0.commit().await
+    }
+
+    async fn rollback(self) -> Result<(), sqlx::Error> {
+        self.0.rollback().await
     }
 }
 

@@ -32,7 +32,7 @@ impl Upkeep for SqliteStore {
 
     async fn prune(&self, rule: &Retention) -> Result<Freed, Trouble> {
         let write = async {
-            let mut tx = Tx::writing(self.pool()).await?;
+            let mut tx = self.writing().await?;
             let freed = longhaul_sql::prune(&mut tx, rule).await?;
             if rule.dry_run { tx.rollback().await } else { tx.commit().await }?;
             Ok(freed)

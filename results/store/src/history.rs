@@ -84,7 +84,7 @@ mod tests {
         let point = |(commit, hash): (usize, &str)| {
             let median = commit as f64;
             let scenario_hash = hash.to_owned();
-            CommitPoint { commit, scenario_hash, values: Vec::new(), median, min: median, max: median }
+            CommitPoint { commit, scenario_hash, values: Vec::new(), n: 1, median, min: median, max: median }
         };
         let series = MetricSeries {
             project: "p".into(),

@@ -13,7 +13,9 @@
 mod check;
 mod error;
 mod history;
+mod series;
 mod store;
+mod token;
 mod upkeep;
 mod view;
 
@@ -23,10 +25,11 @@ pub mod testing;
 pub use check::{Problem, check, check_comparison};
 pub use error::{InsertError, ReadError, Trouble, TroubleKind};
 pub use history::{History, Line};
+pub use series::{CommitPoint, CommitValues, MetricSeries, RunValue, SeriesQuery, SeriesSet, ValuesQuery};
 pub use store::{Store, Upkeep};
+pub use token::Token;
 pub use upkeep::{BackupError, Finding, Freed, Page, Position, Retention};
 pub use view::{
-    AlertFilter, Commit, CommitFilter, CommitPoint, ComparisonFilter, ComparisonSummary, Evidence, FalseAlarms,
-    Inserted, MetricSeries, OverviewQuery, OverviewRow, Recent, RunFilter, RunSummary, RunValue, Scope, SeriesQuery,
-    SeriesSet, Tally,
+    AlertFilter, Commit, CommitFilter, ComparisonFilter, ComparisonSummary, Evidence, FalseAlarms, HealthQuery,
+    HostHealth, Inserted, OverviewQuery, OverviewRow, Recent, RunFilter, RunSummary, Scope, Tally,
 };

@@ -1,9 +1,9 @@
 //! The traits every backend implements.
 
 use crate::{
-    AlertFilter, BackupError, Commit, CommitFilter, ComparisonFilter, ComparisonSummary, Finding, Freed, InsertError,
-    Inserted, OverviewQuery, OverviewRow, Page, Position, ReadError, Retention, RunFilter, RunSummary, Scope,
-    SeriesQuery, SeriesSet, Trouble,
+    AlertFilter, BackupError, Commit, CommitFilter, CommitValues, ComparisonFilter, ComparisonSummary, Finding, Freed,
+    HealthQuery, HostHealth, InsertError, Inserted, OverviewQuery, OverviewRow, Page, Position, ReadError, Retention,
+    RunFilter, RunSummary, Scope, SeriesQuery, SeriesSet, Token, Trouble, ValuesQuery,
 };
 use async_trait::async_trait;
 use longhaul_record::{Alert, Comparison, RunRecord};
@@ -41,6 +41,13 @@ pub trait Store: Send + Sync + 'static {
     /// The history of a scenario: its newest commits, and each series' values on them.
     async fn series(&self, query: &SeriesQuery) -> Result<SeriesSet, ReadError>;
 
+    /// Everything that was measured of one commit: each series' values on it, ordered by scenario, hash, subject, metric,
+    /// peer.
+    async fn commit_values(&self, query: &ValuesQuery) -> Result<Vec<CommitValues>, ReadError>;
+
+    /// How the runs on each machine ended, the machine measured on last first.
+    async fn health(&self, query: &HealthQuery) -> Result<Vec<HostHealth>, ReadError>;
+
     /// Measured commits, newest author date first.
     async fn commits(&self, filter: &CommitFilter) -> Result<Vec<Commit>, ReadError>;
 
@@ -58,6 +65,21 @@ pub trait Store: Send + Sync + 'static {
 
     /// Alerts that match, the one found last first.
     async fn alerts(&self, filter: &AlertFilter) -> Result<Vec<Alert>, ReadError>;
+
+    /// Keeps a new token; an id that is already there as in [`Store::insert_run`]. Two tokens of the same hash are an error.
+    async fn put_token(&self, token: &Token) -> Result<Inserted, InsertError>;
+
+    /// All tokens, the newest first.
+    async fn tokens(&self) -> Result<Vec<Token>, ReadError>;
+
+    /// The token with this hash, if it was not revoked.
+    async fn token(&self, hash: &[u8; 32]) -> Result<Option<Token>, ReadError>;
+
+    /// Remembers that the token was used; the latest time counts.
+    async fn touch_token(&self, id: &str, used_ms: i64) -> Result<(), InsertError>;
+
+    /// Ends a token for good. Whether there was one that had not ended: the first time counts.
+    async fn revoke_token(&self, id: &str, revoked_ms: i64) -> Result<bool, InsertError>;
 }
 
 /// What is done to a store as a whole, by a person at a terminal. Pages need none of it.

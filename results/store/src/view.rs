@@ -78,13 +78,24 @@ pub struct RunFilter {
     pub commit: Option<String>,
     /// Only with this outcome.
     pub outcome: Option<Outcome>,
+    /// Only started then or later, in milliseconds since 1970.
+    pub since_ms: Option<i64>,
     /// At most this many.
     pub limit: u32,
 }
 
 impl Default for RunFilter {
     fn default() -> RunFilter {
-        RunFilter { project: None, host: None, scenario: None, subject: None, commit: None, outcome: None, limit: 100 }
+        RunFilter {
+            project: None,
+            host: None,
+            scenario: None,
+            subject: None,
+            commit: None,
+            outcome: None,
+            since_ms: None,
+            limit: 100,
+        }
     }
 }
 
@@ -93,13 +104,15 @@ impl Default for RunFilter {
 pub struct CommitFilter {
     /// Only of this project.
     pub project: Option<String>,
+    /// Only those whose hash begins so. No character of it means anything else.
+    pub prefix: Option<String>,
     /// At most this many.
     pub limit: u32,
 }
 
 impl Default for CommitFilter {
     fn default() -> CommitFilter {
-        CommitFilter { project: None, limit: 100 }
+        CommitFilter { project: None, prefix: None, limit: 100 }
     }
 }
 
@@ -368,6 +381,43 @@ impl Tally {
     }
 }
 
+/// Of which machines to tell how they do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HealthQuery {
+    /// Only runs of this project.
+    pub project: Option<String>,
+    /// Only runs started then or later, in milliseconds since 1970.
+    pub since_ms: i64,
+}
+
+/// How the runs on a machine ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostHealth {
+    /// Fingerprint of the machine.
+    pub host: String,
+    /// Its processor, for people.
+    pub cpu: String,
+    /// By outcome, in the order of [`Outcome`]: how many runs, and when the newest of them started, in milliseconds since
+    /// 1970. Outcomes that did not occur are not there.
+    pub outcomes: Vec<(Outcome, u64, i64)>,
+}
+
+impl HostHealth {
+    /// How many runs ended how.
+    pub fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        for (outcome, runs, _) in &self.outcomes {
+            tally.add(*outcome, *runs);
+        }
+        tally
+    }
+
+    /// Start of the newest run, in milliseconds since 1970.
+    pub fn last_run_ms(&self) -> i64 {
+        self.outcomes.iter().map(|(_, _, newest)| *newest).max().unwrap_or(i64::MIN)
+    }
+}
+
 /// The median of one commit, for a sparkline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recent {
@@ -379,96 +429,4 @@ pub struct Recent {
     pub n: u64,
     /// The median.
     pub median: f64,
-}
-
-/// Which history to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeriesQuery {
-    /// The scenario.
-    pub scenario: String,
-    /// Only of this project.
-    pub project: Option<String>,
-    /// Only from the machine of this fingerprint.
-    pub host: Option<String>,
-    /// Only of this subject.
-    pub subject: Option<String>,
-    /// Only this metric.
-    pub metric: Option<String>,
-    /// The newest this many commits.
-    pub commits: u32,
-}
-
-/// The history of a scenario.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct SeriesSet {
-    /// The commits on which anything of it was measured, oldest first: the shared horizontal axis.
-    pub commits: Vec<Commit>,
-    /// Ordered by metric, subject, peer, project, host.
-    pub series: Vec<MetricSeries>,
-}
-
-/// One metric of one subject on one machine.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MetricSeries {
-    /// Name of the project.
-    pub project: String,
-    /// Fingerprint of the machine.
-    pub host: String,
-    /// Name of the subject.
-    pub subject: String,
-    /// Metric id.
-    pub metric: String,
-    /// Which side, where the metric has one for each.
-    pub peer: Option<String>,
-    /// Oldest commit first; two points of one commit differ in their scenario hash.
-    pub points: Vec<CommitPoint>,
-}
-
-/// Everything measured of one series on one commit.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CommitPoint {
-    /// Index into [`SeriesSet::commits`].
-    pub commit: usize,
-    /// Hash of the scenario's resolved form: a new one starts a new series.
-    pub scenario_hash: String,
-    /// The runs, in the order they were recorded.
-    pub values: Vec<RunValue>,
-    /// Their median.
-    pub median: f64,
-    /// The smallest.
-    pub min: f64,
-    /// The largest.
-    pub max: f64,
-}
-
-/// One run's value.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RunValue {
-    /// The run's id.
-    pub run: String,
-    /// The value in the metric's unit.
-    pub value: f64,
-}
-
-impl SeriesSet {
-    /// Brings commits and series into their promised order. Backends call it last, so that the order is one
-    /// decision.
-    pub fn sort(&mut self) {
-        let mut order: Vec<usize> = (0..self.commits.len()).collect();
-        order.sort_by(|&a, &b| self.commits[a].order().cmp(&self.commits[b].order()));
-        let mut place = vec![0; order.len()];
-        for (new, &old) in order.iter().enumerate() {
-            place[old] = new;
-        }
-        self.commits = order.iter().map(|&old| self.commits[old].clone()).collect();
-        for series in &mut self.series {
-            for point in &mut series.points {
-                point.commit = place[point.commit];
-            }
-            series.points.sort_by(|a, b| (a.commit, &a.scenario_hash).cmp(&(b.commit, &b.scenario_hash)));
-        }
-        let key =
-            |s: &MetricSeries| (s.metric.clone(), s.subject.clone(), s.peer.clone(), s.project.clone(), s.host.clone());
-        self.series.sort_by_cached_key(key);
-    }
 }

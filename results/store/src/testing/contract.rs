@@ -2,6 +2,7 @@
 //!
 //! A backend's tests go through [`PROMISES`], each with an empty store of its own.
 
+use super::pages::*;
 use super::sample::{self, NETWORKS, Shape};
 use crate::{
     AlertFilter, CommitFilter, ComparisonFilter, ComparisonSummary, Freed, InsertError, Inserted, OverviewQuery,
@@ -28,7 +29,9 @@ promises! {
     a_changed_scenario_is_another_point, hostile_text_is_only_text, runs_without_a_commit_are_kept,
     a_sound_store_has_no_findings, retention_drops_series_and_nothing_else, shared_series_stay_as_long_as_they_are_needed,
     a_comparison_comes_back_as_it_went_in, comparisons_are_filtered_and_newest_first, invalid_comparisons_are_refused,
-    an_alert_is_as_it_was_kept_last,
+    an_alert_is_as_it_was_kept_last, histories_are_narrowed, rollups_come_alone_too,
+    commits_are_found_by_the_beginning_of_their_hashes, health_is_told_by_machine,
+    a_commits_values_are_those_of_its_runs, tokens_are_found_until_they_are_revoked,
 }
 
 const REFERENCE: Shape = Shape { network: 1, subject: "reference", commit: 0, iteration: 0 };
@@ -44,7 +47,7 @@ fn overview() -> OverviewQuery {
 }
 
 fn history_of(scenario: &str) -> SeriesQuery {
-    SeriesQuery { scenario: scenario.into(), project: None, host: None, subject: None, metric: None, commits: 100 }
+    SeriesQuery { scenario: scenario.into(), ..SeriesQuery::default() }
 }
 
 /// Every field survives, the large ones included.
@@ -274,7 +277,7 @@ pub async fn commits_are_ordered_by_author_date(store: &dyn Upkeep) {
     dirty.commit_detail.as_mut().unwrap().dirty = true;
     let at = |commit| sample::run(Shape { commit, ..REFERENCE });
     insert(store, [at(3), at(0), dirty, at(2)]).await;
-    let filter = CommitFilter { project: Some("longhaul".into()), limit: 3 };
+    let filter = CommitFilter { project: Some("longhaul".into()), limit: 3, ..CommitFilter::default() };
     let commits = store.commits(&filter).await.unwrap();
     let got: Vec<(Option<String>, bool)> = commits.iter().map(|c| (c.sha.clone(), c.dirty)).collect();
     let sha = |n| Some(sample::sha(n));

@@ -6,4 +6,5 @@ pub mod alert;
 pub mod comparison;
 pub mod contract;
 pub mod crash;
+pub mod pages;
 pub mod sample;
