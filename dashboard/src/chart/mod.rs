@@ -17,7 +17,9 @@
 
 mod axis;
 mod canvas;
+mod distribution;
 mod grid;
+mod heat;
 mod history;
 mod interval;
 mod spark;
@@ -29,6 +31,8 @@ mod testing;
 
 pub(crate) use axis::Scale;
 pub(crate) use canvas::Ink;
+pub(crate) use distribution::{Distribution, DistributionKind, Set, distribution};
+pub(crate) use heat::{Heat, HeatCell, heat};
 pub(crate) use history::{Boundary, Change, Flag, History, Line, Mark, Mood, Point, history};
 pub(crate) use interval::{Shift, interval};
 pub(crate) use spark::{bar, sparkline};

@@ -52,9 +52,11 @@ pub(crate) fn picture(name: &str, svg: &str) {
     let mut page = String::new();
     for scheme in ["light", "dark"] {
         // The media query's rules apply to one half only.
-        let (plain, dark) = style.split_once("@media (prefers-color-scheme: dark) {").unwrap();
-        let (rules, rest) = dark.split_once("\n}\n").unwrap();
-        let style = if scheme == "dark" { format!("{plain}{rules}{rest}") } else { format!("{plain}{rest}") };
+        let mut style = style.to_owned();
+        while let Some((before, inside)) = style.split_once("@media (prefers-color-scheme: dark) {") {
+            let (rules, after) = inside.split_once("\n}\n").unwrap();
+            style = format!("{before}{}{after}", if scheme == "dark" { rules } else { "" });
+        }
         page.clear();
         let _ = write!(
             page,

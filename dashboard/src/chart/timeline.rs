@@ -61,6 +61,8 @@ pub(crate) struct Lane {
     pub(crate) group: String,
     /// The most that is physically possible, drawn where it is near.
     pub(crate) limit: Option<f64>,
+    /// Stands at the right of the title, in place of what the chart would say.
+    pub(crate) remark: Option<String>,
 }
 
 /// What a lane shows.
@@ -174,7 +176,7 @@ impl Lane {
     /// A lane with an axis of its own, without a limit.
     pub(crate) fn new(title: impl Into<String>, unit: Unit, content: Content) -> Lane {
         let title = title.into();
-        Lane { group: title.clone(), title, unit, content, limit: None }
+        Lane { group: title.clone(), title, unit, content, limit: None, remark: None }
     }
 
     fn height(&self) -> u32 {
@@ -219,6 +221,9 @@ impl Lane {
     }
 
     fn remark(&self) -> String {
+        if let Some(remark) = &self.remark {
+            return remark.clone();
+        }
         match (&self.content, self.is_flat()) {
             (Content::Bars(_), true) => "none".into(),
             (Content::Bars(bars), false) => {

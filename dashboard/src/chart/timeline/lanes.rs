@@ -43,7 +43,7 @@ impl Sheet<'_, '_> {
         let (right, y) = (f64::from(self.size.width), f64::from(top) + 14.0);
         let traces = lane.content.traces();
         let mut left = right;
-        if traces.len() > 1 && !lane.is_flat() {
+        if traces.len() > 1 && !lane.is_flat() && lane.remark.is_none() {
             for trace in traces.iter().rev() {
                 let label = fitted(&trace.label, right / 4.0);
                 words(body, trace.ink, (left, y), Anchor::End, &label);
@@ -55,7 +55,7 @@ impl Sheet<'_, '_> {
             left -= wide(&remark) + 10.0;
         }
         // Titles are bold and a little larger than what `fitted` counts with.
-        words_of(body, "ink title", (0.0, y), Anchor::Start, &fitted(&lane.title, (left * 0.82).max(60.0)));
+        words_of(body, "ink title halo", (0.0, y), Anchor::Start, &fitted(&lane.title, (left * 0.82).max(60.0)));
     }
 
     fn curve(&self, body: &mut String, trace: &Trace, plot: &Plot, axis: &Axis) {
