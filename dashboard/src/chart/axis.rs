@@ -19,7 +19,8 @@ impl Span {
 }
 
 /// How values are spread along an axis.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Scale {
     /// Equal differences are equally far apart.
     #[default]

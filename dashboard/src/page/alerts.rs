@@ -1,6 +1,7 @@
 //! What got worse and what became of it: the list of alerts, and one alert.
 
-use super::series::{charts, wide};
+use super::series::{Sheet, charts, wide};
+use crate::chart::Scale;
 use super::{Frame, Served};
 use crate::html::{badge, commit_link, glue, plural, shell, subject, time};
 use longhaul_record::{Alert, AlertKind, AlertState, CommitRange, Direction, Unit, metric, text};
@@ -174,6 +175,13 @@ pub(crate) struct AlertPage {
 pub(crate) fn alert(page: &AlertPage) -> Markup {
     let AlertPage { frame, alert, .. } = page;
     let CommitRange { last_before, first_after } = &alert.range;
+    let sheet = Sheet {
+        frame,
+        commits: &page.set.commits,
+        alerts: std::slice::from_ref(alert),
+        scale: Scale::Linear,
+        line_rate: None,
+    };
     let content = html! {
         h1 { (glue(&sentence(alert))) "." }
         p.lead {
@@ -195,7 +203,7 @@ pub(crate) fn alert(page: &AlertPage) -> Markup {
             p { "As good again as before since " (commit_link(frame, &fixed.first_after)) "." }
         }
         @match charts(&page.set).first() {
-            Some(chart) => (wide(frame, &page.set.commits, chart)),
+            Some(chart) => (wide(&sheet, chart)),
             None => p.quiet { "No run of this series is in the database any more." },
         }
         h2 { "Find the commit" }

@@ -41,7 +41,7 @@ pub(crate) fn health(page: &Health) -> Markup {
     page.frame.page("Health", "health", &content)
 }
 
-fn tally<'a>(runs: impl IntoIterator<Item = &'a RunSummary>) -> Tally {
+pub(super) fn tally<'a>(runs: impl IntoIterator<Item = &'a RunSummary>) -> Tally {
     let mut tally = Tally::default();
     runs.into_iter().for_each(|run| tally.add(run.outcome, 1));
     tally

@@ -1,6 +1,8 @@
 //! Pages: a context in, HTML out. No store and no clock in here, so that each is a test's call away.
 
 mod alerts;
+mod commit;
+mod commits;
 mod compare;
 mod comparison;
 mod cross;
@@ -20,6 +22,8 @@ mod tests;
 const BASELINE: &str = "curl";
 
 pub(crate) use alerts::{AlertPage, Alerts, alert, alerts};
+pub(crate) use commit::{CommitPage, commit};
+pub(crate) use commits::{Commits, commits};
 pub(crate) use compare::{Compare, compare};
 pub(crate) use comparison::comparison;
 pub(crate) use health::{Health, health};
@@ -27,4 +31,4 @@ pub(crate) use layout::{Frame, Served};
 pub(crate) use overview::{HEADLINES, Overview, overview};
 pub(crate) use problem::{Problem, problem};
 pub(crate) use run::run;
-pub(crate) use scenario::{Scenario, scenario};
+pub(crate) use scenario::{Scenario, View, scenario};

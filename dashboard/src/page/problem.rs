@@ -2,6 +2,7 @@
 
 use super::Frame;
 use axum::http::StatusCode;
+use longhaul_store::Commit;
 use maud::{Markup, html};
 
 /// What went wrong, for a visitor.
@@ -23,6 +24,13 @@ pub(crate) enum Problem {
         /// What was asked for.
         id: String,
     },
+    /// Several commits are called so.
+    Ambiguous {
+        /// What was asked for.
+        name: String,
+        /// Some of them.
+        found: Vec<Commit>,
+    },
     /// The address or its query cannot be read.
     BadRequest {
         /// What is wrong.
@@ -39,8 +47,10 @@ impl Problem {
     /// The HTTP status that goes with it.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Problem::NoPage | Problem::NoScenario { .. } | Problem::Unknown { .. } => StatusCode::NOT_FOUND,
-            Problem::BadRequest { .. } => StatusCode::BAD_REQUEST,
+            Problem::NoPage | Problem::NoScenario { .. } | Problem::Unknown { .. } => {
+                StatusCode::NOT_FOUND
+            }
+            Problem::Ambiguous { .. } | Problem::BadRequest { .. } => StatusCode::BAD_REQUEST,
             Problem::Store { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -52,6 +62,7 @@ pub(crate) fn problem(frame: &Frame, problem: &Problem) -> Markup {
         Problem::NoPage => ("There is no such page", html! { p { "The address leads nowhere." } }),
         Problem::NoScenario { name, known } => ("No run of this scenario", no_scenario(frame, name, known)),
         Problem::Unknown { what, id } => ("There is no such thing", unknown(what, id)),
+        Problem::Ambiguous { name, found } => ("Several commits are called so", ambiguous(frame, name, found)),
         Problem::BadRequest { detail } => ("This address cannot be read", html! { p { code { (detail) } } }),
         Problem::Store { detail } => (
             "The database does not answer",
@@ -75,6 +86,19 @@ fn unknown(what: &str, id: &str) -> Markup {
         p.quiet {
             "It may have been recorded into another one (" code { "--db" } "), or not at all"
             @if what == "run" { ": a run is kept only once it has ended" } "."
+        }
+    }
+}
+
+fn ambiguous(frame: &Frame, name: &str, found: &[Commit]) -> Markup {
+    html! {
+        p { "More than one commit begins with " code { (name) } ":" }
+        ul {
+            @for commit in found {
+                @if let Some(sha) = &commit.sha {
+                    li { a href=(frame.links.commit(sha)) { code { (sha) } } " " (commit.summary.as_deref().unwrap_or_default()) }
+                }
+            }
         }
     }
 }

@@ -1,12 +1,14 @@
 //! A scenario's page: what it is, what the newest commit reaches on it, how that came to be.
 
-use super::series::{Chart, charts, small, wide};
-use super::{BASELINE, Frame};
-use crate::html::{commit, glue, listed, outcome, outcome_words, plural, subject, time};
-use longhaul_record::{Outcome, Unit, metric};
+use super::series::{Chart, Sheet, charts, small, wide};
+use super::{BASELINE, Frame, Served};
+use crate::chart::Scale;
+use crate::html::{commit, commit_link, glue, listed, outcome, outcome_words, plural, subject, time};
+use longhaul_record::{Alert, METRICS, Outcome, Role, RunRecord, Unit, metric, text};
 use longhaul_store::{Commit, CommitPoint, RunSummary, SeriesSet};
 use maud::{Markup, html};
-use std::collections::{BTreeMap, BTreeSet};
+use serde::Deserialize;
+use std::collections::BTreeSet;
 
 /// What the page shows.
 pub(crate) struct Scenario {
@@ -16,10 +18,64 @@ pub(crate) struct Scenario {
     pub(crate) name: String,
     /// The scenario in one sentence.
     pub(crate) words: String,
-    /// Its history.
+    /// What of its history was asked for.
+    pub(crate) view: View,
+    /// That history.
     pub(crate) set: SeriesSet,
+    /// What is known to have got worse there.
+    pub(crate) alerts: Vec<Alert>,
     /// Its newest runs, newest first; never empty.
     pub(crate) runs: Vec<RunSummary>,
+    /// The newest of them that went well, whole.
+    pub(crate) newest: Option<RunRecord>,
+}
+
+/// What of a history is shown: the state of the page's address.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(crate) struct View {
+    /// From here on: a day, as `2026-11-22`, or the beginning of a commit's hash.
+    pub(crate) from: String,
+    /// Up to and with here, likewise.
+    pub(crate) to: String,
+    /// Only commits of this branch.
+    pub(crate) branch: String,
+    /// At most this many commits, the newest.
+    pub(crate) commits: u32,
+    /// The metric of the wide chart, by its id; `ID:PEER` of one side.
+    pub(crate) metric: String,
+    /// Linear, or logarithmic.
+    pub(crate) scale: Scale,
+}
+
+impl Default for View {
+    fn default() -> View {
+        View {
+            from: String::new(),
+            to: String::new(),
+            branch: String::new(),
+            commits: View::COMMITS[0],
+            metric: HEADLINE.into(),
+            scale: Scale::Linear,
+        }
+    }
+}
+
+impl View {
+    /// How many commits can be asked for.
+    const COMMITS: [u32; 4] = [60, 200, 1000, 5000];
+    /// Of more, only one metric is drawn.
+    const FEW: u32 = 200;
+
+    /// The one metric that is read, where there are too many commits for all.
+    pub(crate) fn only(&self) -> Option<&str> {
+        (self.commits > View::FEW).then(|| self.metric.split(':').next().unwrap_or(HEADLINE))
+    }
+
+    fn leads(&self, chart: &Chart<'_>) -> bool {
+        let (id, peer) = self.metric.split_once(':').map_or((self.metric.as_str(), None), |(id, peer)| (id, Some(peer)));
+        chart.id == id && chart.peer == peer
+    }
 }
 
 /// The metric that the page leads with.
@@ -27,35 +83,100 @@ const HEADLINE: &str = "goodput";
 
 /// The page.
 pub(crate) fn scenario(page: &Scenario) -> Markup {
-    let charts = charts(&page.set);
+    let mut charts = charts(&page.set);
+    if let Some(at) = charts.iter().position(|chart| page.view.leads(chart)) {
+        charts[..=at].rotate_right(1);
+    }
+    let sheet = Sheet {
+        frame: &page.frame,
+        commits: &page.set.commits,
+        alerts: &page.alerts,
+        scale: page.view.scale,
+        line_rate: page.newest.as_ref().and_then(line_rate),
+    };
     // With one or two commits a wide chart is mostly paper: numbers first then.
     let few = page.set.commits.len() < 3;
     let content = html! {
         h1 { (glue(&headline(page))) }
         p.lead { (glue(&page.words)) }
         p.quiet { code { (page.name) } " · " (measured(page)) }
+        (open_alerts(page))
+        @if page.frame.served != Served::Exported { (form(page, &charts)) }
         @if few {
             (newest(page, &charts))
             @if !charts.is_empty() {
                 h2 { "Across commits" }
                 p.quiet { "A line joins commits that follow each other; so far there is little to join." }
             }
-            div.charts { @for chart in &charts { (small(&page.frame, &page.set.commits, chart)) } }
+            div.charts { @for chart in &charts { (small(&sheet, chart)) } }
         } @else {
             @if let Some(chart) = charts.first() {
                 h2 { "Across commits" }
-                (wide(&page.frame, &page.set.commits, chart))
+                (wide(&sheet, chart))
             }
             (newest(page, &charts))
             @if charts.len() > 1 {
                 h2 { "Everything else across commits" }
-                div.charts { @for chart in &charts[1..] { (small(&page.frame, &page.set.commits, chart)) } }
+                div.charts { @for chart in &charts[1..] { (small(&sheet, chart)) } }
             }
         }
         (runs(page))
         (again(page))
     };
     page.frame.page(&page.name, "scenario", &content)
+}
+
+/// What the path to the only fetcher can carry: no transfer is faster.
+fn line_rate(run: &RunRecord) -> Option<f64> {
+    let mut fetchers = run.processes.iter().filter(|process| process.role == Role::Fetcher).map(|process| &process.host);
+    let (fetcher, None) = (fetchers.next()?, fetchers.next()) else { return None };
+    let path = run.calibration.paths.iter().find(|path| path.to == *fetcher)?;
+    path.rate.as_ref().filter(|rate| !rate.varies && run.changes.is_empty()).map(|rate| rate.asked_bps as f64)
+}
+
+/// What got worse here, before anything else.
+fn open_alerts(page: &Scenario) -> Markup {
+    let open: Vec<&Alert> = page.alerts.iter().filter(|alert| alert.state.is_open()).collect();
+    html! {
+        @if !open.is_empty() {
+            ul.alerts {
+                @for alert in &open {
+                    li {
+                        a href=(page.frame.links.alert(&alert.id)) { (glue(&super::alerts::sentence(alert))) }
+                        " since " (commit_link(&page.frame, &alert.range.first_after)) " " (super::alerts::state(alert))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What of the history to show. Works without a script: the page's address is the form's content.
+fn form(page: &Scenario, charts: &[Chart<'_>]) -> Markup {
+    let view = &page.view;
+    let id = |chart: &Chart<'_>| match chart.peer {
+        Some(peer) => format!("{}:{peer}", chart.id),
+        None => chart.id.to_owned(),
+    };
+    let mut all: Vec<(String, &str)> = charts.iter().map(|chart| (id(chart), chart.title.as_str())).collect();
+    if view.only().is_some() {
+        // The others were not read.
+        all = METRICS.iter().map(|metric| (metric.id.to_owned(), metric.title)).collect();
+    }
+    let changed = *view != View::default();
+    html! {
+        form.view method="get" data-view {
+            (page.frame.hidden())
+            label { "Metric " select name="metric" { @for (id, title) in &all { option value=(id) selected[*id == view.metric] { (title) } } } }
+            label { "Commits " select name="commits" { @for n in View::COMMITS { option value=(n) selected[n == view.commits] { (text::count(f64::from(n))) } } } }
+            label { "From " input name="from" value=(view.from) placeholder="day or commit" size="11"; }
+            label { "to " input name="to" value=(view.to) placeholder="day or commit" size="11"; }
+            label { "Branch " input name="branch" value=(view.branch) placeholder="any" size="8"; }
+            label { "Axis " select name="scale" { @for (id, words, scale) in [("linear", "linear", Scale::Linear), ("log", "logarithmic", Scale::Log)] { option value=(id) selected[view.scale == scale] { (words) } } } }
+            button { "Show" }
+            @if changed { " " a.small href=(page.frame.links.scenario(&page.name)) { "Reset" } }
+        }
+    }
 }
 
 /// The newest value of every subject, best first; without one, why.
@@ -155,34 +276,21 @@ fn about(commit: &Commit) -> Markup {
 }
 
 fn runs(page: &Scenario) -> Markup {
-    let values = |id: &str| -> BTreeMap<String, f64> {
-        let all = page.set.series.iter().filter(|series| series.peer.is_none());
-        all.flat_map(|series| {
-            let of_run = move |value: &&longhaul_store::RunValue| value.run == id;
-            series.points.iter().flat_map(|point| &point.values).find(of_run).map(|v| (series.metric.clone(), v.value))
-        })
-        .collect()
-    };
     html! {
         h2 { "The newest runs" }
         div.table {
             table.runs {
                 thead {
-                    tr {
-                        th { "Started" } th { "Subject" } th { "Commit" } th.n { "Seed" } th.n { "Goodput" }
-                        th.n { "Total time" } th { "Result" }
-                    }
+                    tr { th { "Started" } th { "Subject" } th { "Commit" } th.n { "Seed" } th.n { "Took" } th { "Result" } }
                 }
                 tbody {
                     @for run in &page.runs {
-                        @let values = values(&run.id);
                         tr {
                             td { a href=(page.frame.links.run(&run.id)) { (time(run.started_ms)) } }
                             td { (subject(&run.subject)) }
                             td { (commit(run.commit.as_deref(), run.dirty)) }
                             td.n { (run.seed) }
-                            td.n { (number(&values, "goodput")) }
-                            td.n { (number(&values, "total_time")) }
+                            td.n { (text::seconds((run.ended_ms - run.started_ms) as f64 / 1e3)) }
                             td {
                                 (outcome(run.outcome))
                                 @if let Some(reason) = &run.reason { span.below { (glue(reason)) } }
@@ -193,11 +301,6 @@ fn runs(page: &Scenario) -> Markup {
             }
         }
     }
-}
-
-fn number(values: &BTreeMap<String, f64>, id: &str) -> Markup {
-    let text = values.get(id).zip(metric(id)).map(|(value, metric)| metric.unit.text(*value));
-    html! { @match text { Some(text) => (text), None => span.quiet { "–" } } }
 }
 
 fn again(page: &Scenario) -> Markup {

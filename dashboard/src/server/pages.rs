@@ -1,26 +1,31 @@
 //! One handler a page: asks the store, fills in the page's context.
 
 use super::{App, Failure, answer, unreadable};
-use crate::page::{self, AlertPage, Alerts, Compare, Frame, Health, Overview, Problem, Scenario};
+use crate::page::{self, AlertPage, Alerts, CommitPage, Commits, Compare, Frame, Health, Overview, Problem, Scenario, View};
 use axum::Router;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
-use longhaul_store::{AlertFilter, CommitFilter, ComparisonFilter, OverviewQuery, RunFilter, SeriesQuery};
+use serde::Deserialize;
+use longhaul_record::Outcome;
+use longhaul_store::{
+    Commit, CommitValues, ValuesQuery,AlertFilter, CommitFilter, ComparisonFilter, OverviewQuery, RunFilter, SeriesQuery};
 
 /// Medians per sparkline.
 const RECENT: u32 = 40;
-/// Commits per chart.
-const COMMITS: u32 = 60;
 /// Runs per list.
 const RUNS: u32 = 40;
 
+/// Commits of one chart.
+const MOST_COMMITS: u32 = 5_000;
 /// Rows of the lists of commits, comparisons and alerts.
 const ROWS: u32 = 200;
 /// Commits among which those of alerts are looked for.
 const ALERT_COMMITS: u32 = 5_000;
+/// Runs of one commit.
+const COMMIT_RUNS: u32 = 10_000;
 /// Runs that the health of a machine is judged by, and how far back.
 const HEALTH_RUNS: u32 = 20_000;
 const HEALTH_WEEKS: i64 = 8;
@@ -34,6 +39,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/", get(overview))
         .route("/scenario/{*name}", get(scenario))
         .route("/run/{id}", get(run))
+        .route("/commit/{sha}", get(commit))
         .route("/compare", get(compare))
         .route("/comparison/{id}", get(comparison))
         .route("/alerts", get(alerts))
@@ -45,7 +51,7 @@ pub(super) fn routes() -> Router<App> {
 fn part(frame: &Frame, part: Part) -> Result<String, Failure> {
     match part {
         Ok(Path(part)) => Ok(part),
-        Err(error) => Err(Failure(frame.clone(), Problem::BadRequest { detail: error.body_text() })),
+        Err(error) => Err(bad(frame.clone(), error.body_text())),
     }
 }
 
@@ -56,16 +62,17 @@ async fn overview(State(app): State<App>, frame: Frame) -> Answer {
     Ok(answer(StatusCode::OK, &page::overview(&Overview { frame, rows })))
 }
 
-async fn scenario(State(app): State<App>, frame: Frame, name: Part) -> Answer {
+async fn scenario(
+    State(app): State<App>,
+    frame: Frame,
+    name: Part,
+    view: Result<Query<View>, QueryRejection>,
+) -> Answer {
     let name = part(&frame, name)?;
-    let filter = RunFilter {
-        project: frame.project(),
-        host: frame.host(),
-        scenario: Some(name.clone()),
-        limit: RUNS,
-        ..RunFilter::default()
+    let view = match view {
+        Ok(Query(view)) => view,
+        Err(error) => return Err(bad(frame, error.body_text())),
     };
-    let runs = app.store.runs(&filter).await.map_err(|error| unreadable(&error))?;
     let query = OverviewQuery { project: frame.project(), host: frame.host(), metrics: Vec::new(), recent: 0 };
     let rows = app.store.overview(&query).await.map_err(|error| unreadable(&error))?;
     let Some(row) = rows.iter().filter(|row| row.scenario == name).max_by_key(|row| row.latest.started_ms) else {
@@ -74,15 +81,72 @@ async fn scenario(State(app): State<App>, frame: Frame, name: Part) -> Answer {
         return Err(Failure(frame, Problem::NoScenario { name, known }));
     };
     let words = row.scenario_words.clone();
+    let filter = RunFilter {
+        project: frame.project(),
+        host: frame.host(),
+        scenario: Some(name.clone()),
+        limit: RUNS,
+        ..RunFilter::default()
+    };
+    let runs = app.store.runs(&filter).await.map_err(|error| unreadable(&error))?;
+    let newest = match runs.iter().find(|run| run.outcome == Outcome::Ok) {
+        Some(run) => app.store.run(&run.id).await.map_err(|error| unreadable(&error))?,
+        None => None,
+    };
+    let filter = AlertFilter { project: frame.project(), state: None, limit: u32::MAX };
+    let mut alerts = app.store.alerts(&filter).await.map_err(|error| unreadable(&error))?;
+    alerts.retain(|alert| {
+        alert.series.scenario == name && Some(&alert.series.host) == frame.scope.as_ref().map(|scope| &scope.host)
+    });
     let query = SeriesQuery {
         scenario: name.clone(),
         project: frame.project(),
         host: frame.host(),
-        commits: COMMITS,
+        metric: view.only().map(str::to_owned),
+        branch: Some(view.branch.trim().to_owned()).filter(|branch| !branch.is_empty()),
+        from_ms: moment(&app, &frame, &view.from, false).await?,
+        until_ms: moment(&app, &frame, &view.to, true).await?,
+        commits: view.commits.min(MOST_COMMITS),
+        values: false,
         ..SeriesQuery::default()
     };
     let set = app.store.series(&query).await.map_err(|error| unreadable(&error))?;
-    Ok(answer(StatusCode::OK, &page::scenario(&Scenario { frame, name, words, set, runs })))
+    Ok(answer(StatusCode::OK, &page::scenario(&Scenario { frame, name, words, view, set, alerts, runs, newest })))
+}
+
+/// When a day or a commit is, in milliseconds since 1970; with `after`, just after it.
+async fn moment(app: &App, frame: &Frame, text: &str, after: bool) -> Result<Option<i64>, Failure> {
+    const DAY_MS: i64 = 86_400_000;
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if let Ok(day) = text.parse::<jiff::civil::Date>() {
+        let start = day.to_zoned(jiff::tz::TimeZone::UTC).map_err(|error| bad(frame.clone(), error.to_string()))?;
+        return Ok(Some(start.timestamp().as_millisecond() + if after { DAY_MS } else { 0 }));
+    }
+    let (at, ..) = commit_named(app, frame, text).await?.order();
+    Ok(Some(at + i64::from(after)))
+}
+
+/// The commit that a hash, or the beginning of one, names.
+async fn commit_named(app: &App, frame: &Frame, name: &str) -> Result<Commit, Failure> {
+    let prefix = Some(name.to_ascii_lowercase());
+    let filter = CommitFilter { project: frame.project(), prefix, limit: 20 };
+    let mut found = app.store.commits(&filter).await.map_err(|error| unreadable(&error))?;
+    // A tree with changes is no commit of its own.
+    if found.iter().any(|commit| !commit.dirty) {
+        found.retain(|commit| !commit.dirty);
+    }
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 => Err(Failure(frame.clone(), Problem::Unknown { what: "commit", id: name.to_owned() })),
+        _ => Err(Failure(frame.clone(), Problem::Ambiguous { name: name.to_owned(), found })),
+    }
+}
+
+fn bad(frame: Frame, detail: String) -> Failure {
+    Failure(frame, Problem::BadRequest { detail })
 }
 
 async fn run(State(app): State<App>, frame: Frame, id: Part) -> Answer {
@@ -93,7 +157,98 @@ async fn run(State(app): State<App>, frame: Frame, id: Part) -> Answer {
     }
 }
 
-async fn compare(State(app): State<App>, frame: Frame) -> Answer {
+async fn commit(State(app): State<App>, frame: Frame, sha: Part) -> Answer {
+    let sha = part(&frame, sha)?;
+    let commit = commit_named(&app, &frame, &sha).await?;
+    let sha = commit.sha.clone().unwrap_or_default();
+    let filter = RunFilter {
+        project: frame.project(),
+        host: frame.host(),
+        commit: Some(sha.clone()),
+        limit: COMMIT_RUNS,
+        ..RunFilter::default()
+    };
+    let runs = app.store.runs(&filter).await.map_err(|error| unreadable(&error))?;
+    let parents = match runs.first() {
+        Some(run) => app.store.run(&run.id).await.map_err(|error| unreadable(&error))?,
+        None => None,
+    };
+    let parents = parents.and_then(|run| run.commit_detail).map(|detail| detail.parents).unwrap_or_default();
+    let filter = ComparisonFilter { project: frame.project(), head: Some(sha), limit: ROWS, ..Default::default() };
+    let comparisons = app.store.comparisons(&filter).await.map_err(|error| unreadable(&error))?;
+    let before = measured_before(&app, &frame, &commit, &parents).await?;
+    let values = values_of(&app, &frame, &commit).await?;
+    let old = match &before {
+        Some(before) => values_of(&app, &frame, before).await?,
+        None => Vec::new(),
+    };
+    let page = CommitPage { frame, commit, parents, before, runs, comparisons, values, old };
+    Ok(answer(StatusCode::OK, &page::commit(&page)))
+}
+
+/// The first of a commit's parents that was measured; without one, the newest measured commit of the branch that is older.
+async fn measured_before(
+    app: &App,
+    frame: &Frame,
+    commit: &Commit,
+    parents: &[String],
+) -> Result<Option<Commit>, Failure> {
+    for parent in parents {
+        let filter = CommitFilter { project: frame.project(), prefix: Some(parent.clone()), limit: 2 };
+        let found = app.store.commits(&filter).await.map_err(|error| unreadable(&error))?;
+        if let Some(found) = found.into_iter().find(|found| !found.dirty) {
+            return Ok(Some(found));
+        }
+    }
+    let filter = CommitFilter { project: frame.project(), limit: MOST_COMMITS, ..CommitFilter::default() };
+    let all = app.store.commits(&filter).await.map_err(|error| unreadable(&error))?;
+    let older = |other: &Commit| other.order() < commit.order() && other.branch == commit.branch && !other.dirty;
+    Ok(all.into_iter().find(older))
+}
+
+async fn values_of(app: &App, frame: &Frame, commit: &Commit) -> Result<Vec<CommitValues>, Failure> {
+    let (Some(project), Some(host)) = (frame.project(), frame.host()) else { return Ok(Vec::new()) };
+    let query = ValuesQuery { project, host, commit: commit.sha.clone(), dirty: commit.dirty };
+    app.store.commit_values(&query).await.map_err(|error| unreadable(&error))
+}
+
+/// Which two commits.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Pair {
+    base: String,
+    head: String,
+}
+
+async fn compare(State(app): State<App>, frame: Frame, pair: Result<Query<Pair>, QueryRejection>) -> Answer {
+    let pair = match pair {
+        Ok(Query(pair)) => pair,
+        Err(error) => return Err(bad(frame, error.body_text())),
+    };
+    match (pair.base.trim(), pair.head.trim()) {
+        ("", "") => compare_index(&app, frame).await,
+        ("", _) | (_, "") => Err(bad(frame, "two commits are compared: name both, as base and head".into())),
+        (base, head) => compare_commits(&app, frame, base, head).await,
+    }
+}
+
+async fn compare_commits(app: &App, frame: Frame, base: &str, head: &str) -> Answer {
+    let base = commit_named(app, &frame, base).await?;
+    let head = commit_named(app, &frame, head).await?;
+    let filter = ComparisonFilter {
+        project: frame.project(),
+        base: base.sha.clone(),
+        head: head.sha.clone(),
+        limit: ROWS,
+        ..ComparisonFilter::default()
+    };
+    let comparisons = app.store.comparisons(&filter).await.map_err(|error| unreadable(&error))?;
+    let old = values_of(app, &frame, &base).await?;
+    let new = values_of(app, &frame, &head).await?;
+    Ok(answer(StatusCode::OK, &page::commits(&Commits { frame, base, head, comparisons, old, new })))
+}
+
+async fn compare_index(app: &App, frame: Frame) -> Answer {
     let filter = ComparisonFilter { project: frame.project(), limit: ROWS, ..ComparisonFilter::default() };
     let comparisons = app.store.comparisons(&filter).await.map_err(|error| unreadable(&error))?;
     let filter = CommitFilter { project: frame.project(), limit: ROWS, ..CommitFilter::default() };

@@ -21,7 +21,8 @@ use network::Network;
 /// The project that does not exist.
 pub const PROJECT: &str = "driftwood (invented data)";
 
-const DAY_MS: i64 = 86_400_000;
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// How much to invent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +86,7 @@ impl Plan {
         // Nobody commits at equal intervals.
         let slack = year / i64::from(self.commits.max(1)) / 2;
         let jitter = if back == 0 { 0 } else { (self.random(&[1, u64::from(commit)]).share() * slack as f64) as i64 };
-        self.until_ms - back - jitter
+        self.until_ms - HOUR_MS - back - jitter
     }
 
     /// Where a commit lies in the year, from 0 to 1.
