@@ -24,6 +24,7 @@ mod history;
 mod spark;
 mod svg;
 mod timeline;
+mod topology;
 
 #[cfg(test)]
 mod testing;
@@ -35,6 +36,7 @@ pub(crate) use heat::{Heat, HeatCell, heat};
 pub(crate) use history::{Boundary, Change, Flag, History, Line, Mark, Mood, Point, history};
 pub(crate) use spark::{bar, sparkline};
 pub(crate) use timeline::{Bar, Content, Lane, Section, Timeline, Trace, timeline};
+pub(crate) use topology::{Node, NodeKind, Topology, topology};
 
 /// Outer size of a chart, in CSS pixels at its natural scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
