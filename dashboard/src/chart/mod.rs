@@ -34,7 +34,7 @@ pub(crate) use canvas::Ink;
 pub(crate) use distribution::{Distribution, DistributionKind, Set, distribution};
 pub(crate) use heat::{Heat, HeatCell, heat};
 pub(crate) use history::{Boundary, Change, Flag, History, Line, Mark, Mood, Point, history};
-pub(crate) use spark::{bar, sparkline};
+pub(crate) use spark::{Spark, bar, spark, sparkline};
 pub(crate) use timeline::{Bar, Content, Lane, Section, Timeline, Trace, timeline};
 pub(crate) use topology::{Node, NodeKind, Topology, topology};
 

@@ -78,7 +78,7 @@ pub(crate) fn topology(title: &str, width: u32, network: &Topology) -> String {
     let mut body = String::new();
     let height = match sides::plan(&forest, f64::from(width)) {
         Some(plan) => sides::draw(&mut body, &forest, &plan),
-        None => tree::draw(&mut body, &forest, f64::from(width)),
+        None => tree::draw(&mut body, &forest, f64::from(width.min(TREE))),
     };
     let size = Size { width, height: height.ceil().max(1.0) as u32 };
     document_with("chart topology", " data-chart=\"topology\"", size, title, &network.description(), &body)
@@ -193,12 +193,14 @@ fn frame(out: &mut String, kind: NodeKind, (x, y): (f64, f64), (width, height): 
     }
 }
 
+/// A tree's boxes are no wider than is good to read.
+const TREE: u32 = 640;
 /// Height of a line of text.
 const LINE: f64 = 15.0;
 
 /// How wide a node's text is.
 fn text_width(node: &Node) -> f64 {
-    node.lines().iter().map(|line| wide(line)).fold(wide(&node.title()) * 1.2, f64::max)
+    node.lines().iter().map(|line| wide(line)).fold(wide(&node.title()) * 1.3, f64::max)
 }
 
 #[cfg(test)]

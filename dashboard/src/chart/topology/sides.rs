@@ -140,7 +140,7 @@ impl Plan {
     fn node(&self, out: &mut String, node: &Node, at: (f64, f64)) {
         frame(out, node.kind, at, (self.box_width, self.box_height(node)));
         let x = at.0 + 10.0;
-        let title = fitted(&node.title(), (self.box_width - 18.0) / 1.2);
+        let title = fitted(&node.title(), (self.box_width - 18.0) / 1.25);
         words_of(out, "ink title", (x, at.1 + 18.0), Anchor::Start, &title);
         for (n, line) in self.lines(node).iter().enumerate() {
             words(out, Ink::Soft, (x, at.1 + 18.0 + LINE * (n + 1) as f64), Anchor::Start, line);

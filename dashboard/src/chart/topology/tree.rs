@@ -86,7 +86,7 @@ impl Drawing<'_> {
         let width = self.width - at.0 - 1.0;
         frame(out, node.kind, at, (width, height));
         let word = if node.kind == NodeKind::Router { "" } else { node.kind.word() };
-        let title = fitted(&node.title(), (width - 90.0) / 1.2);
+        let title = fitted(&node.title(), (width - 90.0) / 1.25);
         words_of(out, "ink title", (at.0 + 10.0, at.1 + 19.0), Anchor::Start, &title);
         words(out, Ink::Soft, (at.0 + width - 8.0, at.1 + 19.0), Anchor::End, word);
         for (n, line) in lines.iter().enumerate() {
