@@ -62,7 +62,7 @@ pub(crate) fn distribution(chart: &Distribution<'_>) -> String {
         DistributionKind::Boxes => top + ROW * sets.len().max(1) as u32 + BOTTOM,
     };
     let size = Size { width: chart.width, height };
-    let left = if chart.kind == DistributionKind::Curves { LEFT } else { 4 };
+    let left = if chart.kind == DistributionKind::Curves { LEFT } else { 36 };
     let plot = Plot::within(size, left, RIGHT + 20, top, BOTTOM);
     let values = sets.iter().flat_map(|(_, values)| [values.first(), values.last()]).flatten().copied();
     let wanted = (chart.width / 140).clamp(2, 7);
@@ -147,9 +147,6 @@ impl Sheet {
                 words(body, Ink::Soft, (self.plot.left - 10.0, y + 4.0), Anchor::End, label);
             }
         }
-        if kind == DistributionKind::Curves {
-            words(body, Ink::Soft, (0.0, self.plot.top - 14.0), Anchor::Start, "share of runs up to");
-        }
         if let Err(error) = grid(body, size, &self.plot, None, Some(&Ticks { at, label: &label })) {
             let _ = write!(body, "<desc>{}</desc>", escape(&error.to_string()));
         }
@@ -186,13 +183,17 @@ impl Sheet {
             words(body, set.ink, (right, self.plot.top - 14.0), Anchor::End, &label);
             right -= wide(&label) + 12.0;
         }
+        let label = "share of runs up to";
+        if wide(label) <= right {
+            words(body, Ink::Soft, (0.0, self.plot.top - 14.0), Anchor::Start, label);
+        }
     }
 
     fn boxes(&self, body: &mut String, sets: &[(&Set, Vec<f64>)]) {
         for (n, (set, values)) in sets.iter().enumerate() {
             let top = self.plot.top + f64::from(ROW) * n as f64;
             let median = quantile(values, 0.5).map_or_else(|| "nothing measured".into(), |median| self.unit.text(median));
-            words(body, set.ink, (self.plot.left, top + 12.0), Anchor::Start, &fitted(&set.label, self.plot.width() * 0.6));
+            words(body, set.ink, (0.0, top + 12.0), Anchor::Start, &fitted(&set.label, self.plot.width() * 0.6));
             words(body, Ink::Soft, (self.plot.right + 36.0, top + 12.0), Anchor::End, &median);
             self.one_box(body, set, values, top + 30.0);
         }

@@ -71,7 +71,7 @@ pub(crate) fn heat(chart: &Heat<'_>) -> String {
             }
         }
     }
-    legend(&mut body, layout.left, bottom + 14.0);
+    legend(&mut body, layout.left.min(f64::from(chart.width) - 290.0).max(0.0), bottom + 14.0);
     document_with("chart heat", " data-chart=\"heat\"", size, chart.title, &chart.description(), &body)
 }
 
@@ -81,11 +81,13 @@ impl Heat<'_> {
         let most = NAMES.1.min(f64::from(self.width) * 0.3);
         let left = (widest(&self.rows) + 10.0).clamp(NAMES.0, most);
         let room = f64::from(self.width) - left - 2.0;
-        let width = (room / self.columns.len().max(1) as f64).min(CELL.0);
-        let slanted = widest(&self.columns) > width - 4.0;
+        let each = |room: f64| (room / self.columns.len().max(1) as f64).clamp(1.0, CELL.0);
+        let slanted = widest(&self.columns) > each(room) - 4.0;
+        // The last slanted name leans over the edge.
+        let width = each(if slanted { room - 34.0 } else { room });
         // Slanted by 60 degrees.
         let above = if slanted { (widest(&self.columns) + 8.0).min(120.0) * 0.87 + 8.0 } else { 18.0 };
-        Layout { left, top: TITLE + above, cell: (width, width.clamp(14.0, CELL.1)), slanted }
+        Layout { left, top: TITLE + above, cell: (width, width.clamp(13.0, CELL.1)), slanted }
     }
 
     fn names(&self, body: &mut String, layout: &Layout) {
@@ -171,7 +173,7 @@ fn draw_cell(body: &mut String, cell: &HeatCell, at: (f64, f64), (width, height)
 fn draw_missing(body: &mut String, (x, y): (f64, f64), (width, height): (f64, f64), names: (&str, &str)) {
     let _ = write!(
         body,
-        "<rect class=\"rule\" fill=\"none\" stroke=\"currentColor\" stroke-dasharray=\"2 2\" x=\"{}\" y=\"{}\" \
+        "<rect class=\"soft\" fill=\"none\" stroke=\"currentColor\" stroke-opacity=\".5\" stroke-dasharray=\"2 2\" x=\"{}\" y=\"{}\" \
          width=\"{}\" height=\"{}\">{}</rect>",
         px(x + 0.5),
         px(y + 0.5),
@@ -197,7 +199,7 @@ fn legend(body: &mut String, left: f64, y: f64) {
     let x = x + 52.0;
     let _ = write!(
         body,
-        "<rect class=\"rule\" fill=\"none\" stroke=\"currentColor\" stroke-dasharray=\"2 2\" x=\"{}\" y=\"{}\" \
+        "<rect class=\"soft\" fill=\"none\" stroke=\"currentColor\" stroke-opacity=\".5\" stroke-dasharray=\"2 2\" x=\"{}\" y=\"{}\" \
          width=\"14\" height=\"10\"/>",
         px(x),
         px(y)

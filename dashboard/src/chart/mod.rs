@@ -25,6 +25,7 @@ mod interval;
 mod spark;
 mod svg;
 mod timeline;
+mod topology;
 
 #[cfg(test)]
 mod testing;
@@ -35,8 +36,9 @@ pub(crate) use distribution::{Distribution, DistributionKind, Set, distribution}
 pub(crate) use heat::{Heat, HeatCell, heat};
 pub(crate) use history::{Boundary, Change, Flag, History, Line, Mark, Mood, Point, history};
 pub(crate) use interval::{Shift, interval};
-pub(crate) use spark::{bar, sparkline};
+pub(crate) use spark::{Spark, bar, spark, sparkline};
 pub(crate) use timeline::{Bar, Content, Lane, Section, Timeline, Trace, timeline};
+pub(crate) use topology::{Node, NodeKind, Topology, topology};
 
 /// Outer size of a chart, in CSS pixels at its natural scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

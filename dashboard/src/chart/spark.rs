@@ -2,47 +2,101 @@
 
 use super::Size;
 use super::canvas::{Canvas, Ink, UNIT};
-use super::svg::document;
+use super::history::Mood;
+use super::svg::{Path, document, px, rule};
 use longhaul_record::Unit;
 use plotters::prelude::*;
+use std::fmt::Write;
 
 const SIZE: Size = Size { width: 150, height: 28 };
 
-/// The recent medians, oldest first, with a dot on the newest. Not from zero: it shows movement, the number stands
-/// beside it.
-pub(crate) fn sparkline(title: &str, values: &[f64], unit: Unit, ink: Ink) -> String {
-    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let description = match values.len() {
-        0 => "Nothing measured.".into(),
-        1 => format!("One commit: {}.", unit.text(values[0])),
-        n => format!("{n} commits between {} and {}, not drawn from zero.", unit.text(low), unit.text(high)),
-    };
-    let mut body = String::new();
-    if let Err(error) = draw(&mut body, values, low, high, ink) {
-        // The number beside it says the same; a page is not lost for a sparkline.
-        body = format!("<desc>{error}</desc>");
-    }
-    document("spark", SIZE, title, &description, &body)
+/// What to draw at words' size.
+#[derive(Clone, Copy)]
+pub(crate) struct Spark<'a> {
+    /// What it is, for those who cannot see it.
+    pub(crate) title: &'a str,
+    /// Recent medians, oldest first. What is no number is missing: a gap.
+    pub(crate) values: &'a [f64],
+    /// Unit of the values.
+    pub(crate) unit: Unit,
+    /// Colour of the line.
+    pub(crate) ink: Ink,
+    /// The newest change point: its place in the values, and what it means.
+    pub(crate) change: Option<(usize, Mood)>,
+    /// How the newest value stands: the colour of its dot. Neutral: the line's.
+    pub(crate) status: Mood,
 }
 
-type Drawn = Result<(), Box<dyn std::error::Error>>;
+/// The recent medians with a dot on the newest, and a dashed line at the newest change.
+pub(crate) fn sparkline(title: &str, values: &[f64], unit: Unit, ink: Ink) -> String {
+    spark(&Spark { title, values, unit, ink, change: None, status: Mood::Neutral })
+}
 
-fn draw(body: &mut String, values: &[f64], low: f64, high: f64, ink: Ink) -> Drawn {
-    let Some(last) = values.last() else { return Ok(()) };
+/// Likewise, with what is known of them. Not from zero: it shows movement, the number stands beside it.
+pub(crate) fn spark(chart: &Spark<'_>) -> String {
+    let known = || chart.values.iter().copied().filter(|value| value.is_finite());
+    let low = known().fold(f64::INFINITY, f64::min);
+    let high = known().fold(f64::NEG_INFINITY, f64::max);
+    let unit = chart.unit;
+    let mut description = match (known().count(), known().next()) {
+        (0, _) | (_, None) => "Nothing measured.".to_owned(),
+        (1, Some(value)) => format!("One commit: {}.", unit.text(value)),
+        (n, _) => format!("{n} commits between {} and {}, not drawn from zero.", unit.text(low), unit.text(high)),
+    };
+    let mut body = String::new();
+    if low.is_finite() {
+        let change = chart.change.filter(|(at, _)| *at < chart.values.len());
+        if let Some((at, mood)) = change {
+            let word = match mood {
+                Mood::Good => " for the better",
+                Mood::Bad => " for the worse",
+                Mood::Neutral => "",
+            };
+            let ago = chart.values.len() - at;
+            description += &format!(" Changed{word} {ago} {} ago.", if ago == 1 { "commit" } else { "commits" });
+        }
+        draw(&mut body, chart, change, low, high);
+    }
+    document("spark", SIZE, chart.title, &description, &body)
+}
+
+/// Room around a sparkline.
+const MARGIN: f64 = 4.0;
+
+fn draw(body: &mut String, chart: &Spark<'_>, change: Option<(usize, Mood)>, low: f64, high: f64) {
     // A tenth of the value fills the height at least, so that noise does not look like drama.
     let room = ((high * 1.05 - low * 0.95).abs() - (high - low)).max((high - low) * 0.1).max(f64::MIN_POSITIVE);
-    let x = 0.0..(values.len().max(2) - 1) as f64;
-    let root = Canvas::new(body, SIZE.width, SIZE.height).into_drawing_area();
-    let mut chart = ChartBuilder::on(&root)
-        .margin(4 * UNIT)
-        .build_cartesian_2d(x.clone(), (low - room / 2.0)..(high + room / 2.0))
-        .map_err(|error| error.to_string())?;
-    let place = |(i, value): (usize, &f64)| (if values.len() == 1 { x.end } else { i as f64 }, *value);
-    let points: Vec<(f64, f64)> = values.iter().enumerate().map(place).collect();
-    chart.draw_series(LineSeries::new(points, ink.line(14))).map_err(|error| error.to_string())?;
-    chart.draw_series([Circle::new((x.end, *last), 26, ink.color().filled())]).map_err(|error| error.to_string())?;
-    Ok(())
+    let (width, height) = (f64::from(SIZE.width) - 2.0 * MARGIN, f64::from(SIZE.height) - 2.0 * MARGIN);
+    let last = chart.values.len() - 1;
+    let x = |i: usize| MARGIN + width * if last == 0 { 1.0 } else { i as f64 / last as f64 };
+    let y = |value: f64| MARGIN + height * (high + room / 2.0 - value) / (high - low + room);
+    if let Some((at, mood)) = change {
+        let x = x(at) - if at > 0 { 0.5 * width / last as f64 } else { 0.0 };
+        let (top, bottom) = ((x, 1.0), (x, f64::from(SIZE.height) - 1.0));
+        rule(body, mood.ink(), top, bottom, " stroke-dasharray=\"2 2\"");
+    }
+    let (mut path, mut gap) = (Path::default(), true);
+    for (i, value) in chart.values.iter().enumerate() {
+        let at = (x(i), y(*value));
+        match value.is_finite() {
+            true if gap => path.go(at),
+            true => path.line(at),
+            false => {}
+        }
+        gap = !value.is_finite();
+    }
+    path.stroke(body, chart.ink, 1.4, " stroke-linejoin=\"round\" stroke-linecap=\"round\"");
+    let ink = if chart.status == Mood::Neutral { chart.ink } else { chart.status.ink() };
+    if let Some((i, value)) = chart.values.iter().enumerate().rev().find(|(_, value)| value.is_finite()) {
+        // Where the newest commits have no value, the dot is hollow: it is an older one's.
+        let (class, x, y) = (ink.class(), px(x(i)), px(y(*value)));
+        let look = if i == last {
+            format!("class=\"{class}\" fill=\"currentColor\"")
+        } else {
+            format!("class=\"{class} hollow\" stroke=\"currentColor\"")
+        };
+        let _ = write!(body, "<circle {look} cx=\"{x}\" cy=\"{y}\" r=\"2.6\"/>");
+    }
 }
 
 /// One value against the largest of its kind, from zero.
@@ -74,13 +128,28 @@ mod tests {
         ));
         insta::assert_snapshot!(sparkline("one", &[48.1e6], Unit::BitsPerSecond, Ink::Subject(2)));
         insta::assert_snapshot!(sparkline("none", &[], Unit::BitsPerSecond, Ink::Subject(2)));
+        let values = [48.1e6, 47.0e6, f64::NAN, 42.0e6, 41.5e6, f64::NAN];
+        let (change, status) = (Some((3, Mood::Bad)), Mood::Bad);
+        let chart = Spark {
+            title: "a step",
+            values: &values,
+            unit: Unit::BitsPerSecond,
+            ink: Ink::Subject(0),
+            change,
+            status,
+        };
+        insta::assert_snapshot!(spark(&chart));
+        for text in crate::chart::testing::HOSTILE {
+            crate::chart::testing::check(&spark(&Spark { title: text, change: Some((99, Mood::Good)), ..chart }));
+        }
+        crate::chart::testing::picture("spark", &spark(&chart));
         insta::assert_snapshot!(bar("31.7 Mbit/s", 31.7, 48.2, Ink::Subject(2)));
     }
 
     #[test]
     fn equal_values_do_not_divide_by_zero() {
-        for values in [[0.0, 0.0], [5.0, 5.0]] {
-            let svg = sparkline("same", &values, Unit::Seconds, Ink::Subject(1));
+        for values in [&[0.0, 0.0][..], &[5.0, 5.0], &[-1.0, -1.0], &[7.0]] {
+            let svg = sparkline("same", values, Unit::Seconds, Ink::Subject(1));
             assert!(svg.contains("<circle") && !svg.contains("NaN"), "{svg}");
         }
     }

@@ -187,16 +187,21 @@ pub(crate) fn fitted(text: &str, room: f64) -> String {
     out
 }
 
-/// The text in at most `lines` lines of `room` pixels; what does not fit ends in an ellipsis.
+/// The text in at most `lines` lines of `room` pixels; what does not fit ends in an ellipsis. Long words are broken after
+/// their hyphens.
 pub(crate) fn wrapped(text: &str, room: f64, lines: usize) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
-        match out.last_mut() {
-            Some(line) if wide(line) + wide(" ") + wide(word) <= room => {
-                line.push(' ');
-                line.push_str(word);
+        let parts = if wide(word) > room { word.split_inclusive('-').collect() } else { vec![word] };
+        for (n, part) in parts.into_iter().enumerate() {
+            let gap = if n == 0 { " " } else { "" };
+            match out.last_mut() {
+                Some(line) if wide(line) + wide(gap) + wide(part) <= room => {
+                    line.push_str(gap);
+                    line.push_str(part);
+                }
+                _ => out.push(part.into()),
             }
-            _ => out.push(word.into()),
         }
     }
     if out.len() > lines.max(1) {
@@ -383,6 +388,7 @@ mod tests {
             assert!(cut.ends_with('…') && wide(&cut) <= 82.0, "{cut}");
         }
         assert_eq!(wrapped("one two three four five six", 60.0, 2), ["one two", "three fo…"]);
+        assert_eq!(wrapped("endpoint-independent mapping", 90.0, 3), ["endpoint-", "independent", "mapping"]);
         assert!(wrapped("", 60.0, 2).is_empty());
     }
 }

@@ -1,10 +1,11 @@
-//! The overview: can the newest measurements be used, and what do they say?
+//! The overview: what got worse, can the newest measurements be used, and what do they say?
 
+use super::matrix::{matrices, pair_of};
 use super::{BASELINE, Frame};
-use crate::chart::{Ink, bar, sparkline};
-use crate::html::{badge, commit, commit_text, glue, listed, outcome, outcome_words, plural, subject, svg, time};
-use longhaul_record::{Outcome, Unit, metric, text};
-use longhaul_store::{OverviewRow, Recent, RunSummary, Tally};
+use crate::chart::{Ink, Mood, Spark, bar, spark};
+use crate::html::{badge, commit, commit_link, commit_text, glue, listed, outcome, outcome_words, plural, subject, svg, time};
+use longhaul_record::{Alert, Outcome, Unit, metric, text};
+use longhaul_store::{Commit, ComparisonSummary, OverviewRow, Recent, RunSummary, Tally};
 use maud::{Markup, html};
 
 /// What the page shows.
@@ -13,36 +14,76 @@ pub(crate) struct Overview {
     pub(crate) frame: Frame,
     /// Ordered by scenario, then subject.
     pub(crate) rows: Vec<OverviewRow>,
+    /// Likewise, of what only runs have that found a direct way; of pairs of routers.
+    pub(crate) direct: Vec<OverviewRow>,
+    /// What got worse on this machine, whatever became of it.
+    pub(crate) alerts: Vec<Alert>,
+    /// The commits that these may be of.
+    pub(crate) commits: Vec<Commit>,
+    /// Comparisons of a version with itself.
+    pub(crate) canaries: Vec<ComparisonSummary>,
 }
 
 /// The metrics that stand for a measurement: of a transfer, and of a benchmark that another tool ran.
 pub(crate) const HEADLINES: [&str; 2] = [GOODPUT, ITERATION];
+/// What only a run has that found a direct way.
+pub(crate) const DIRECT: &str = "time_to_direct";
 const GOODPUT: &str = "goodput";
 const ITERATION: &str = "iteration_time";
 
 /// The page.
 pub(crate) fn overview(page: &Overview) -> Markup {
     // No network was behind a benchmark: nothing that is said of networks may count it.
-    let is_benchmark = |row: &&OverviewRow| row.metric.as_deref() == Some(ITERATION);
+    let is_benchmark = |row: &OverviewRow| row.metric.as_deref() == Some(ITERATION);
     let (benchmarks, networks): (Vec<OverviewRow>, Vec<OverviewRow>) =
-        page.rows.iter().cloned().partition(|row| is_benchmark(&row));
+        page.rows.iter().cloned().partition(is_benchmark);
+    // Hundreds of pairs of routers are a matrix, not a list.
+    let (pairs, single): (Vec<OverviewRow>, Vec<OverviewRow>) =
+        networks.iter().cloned().partition(|row| pair_of(&row.scenario).is_some());
+    let sound = soundness(&networks, benchmarks.len());
+    let open: Vec<&Alert> = page.alerts.iter().filter(|alert| alert.state.is_open()).collect();
     let content = html! {
-        h1 { (glue(&headline(&networks, benchmarks.len()))) }
+        @if open.is_empty() {
+            h1 { (glue(&sound)) }
+        } @else {
+            h1 { (glue(&super::alerts::headline(&open))) }
+            (since(page, &open))
+        }
         @if page.rows.is_empty() {
             p.lead { "Measure something first: " code { "longhaul quickstart" } " takes about three minutes." }
         } @else {
             (lead(&page.rows))
-            @if !networks.is_empty() { (table(page, "Networks", GOODPUT, &networks)) }
+            @if !open.is_empty() { p { (glue(&sound)) } }
+            @if !single.is_empty() { (table(page, "Networks", GOODPUT, &single)) }
+            @if !pairs.is_empty() { (matrices(&page.frame, &page.direct)) }
             @if !benchmarks.is_empty() { (table(page, "Benchmarks", ITERATION, &benchmarks)) }
             (problems(page))
-            @if !networks.is_empty() { (trust(&networks)) }
+            @if !networks.is_empty() { (trust(page, &networks)) }
         }
     };
     page.frame.page("Overview", "overview", &content)
 }
 
-/// The answer a visitor came for, in a sentence.
-fn headline(rows: &[OverviewRow], benchmarks: usize) -> String {
+/// Since which commit the worst of it, and where to look.
+fn since(page: &Overview, open: &[&Alert]) -> Markup {
+    let size = |alert: &&&Alert| alert.shift.map_or(f64::INFINITY, f64::abs);
+    html! {
+        @if let Some(worst) = open.iter().max_by(|a, b| size(a).total_cmp(&size(b))) {
+            @let range = &worst.range;
+            @let summary = page.commits.iter().find(|one| one.sha.as_deref() == Some(&range.first_after));
+            p.lead {
+                "First seen at " (commit_link(&page.frame, &range.first_after))
+                @if let Some(words) = summary.and_then(|one| one.summary.as_deref()) { " “" (words) "”" }
+                @if let Some(at) = summary.and_then(|one| one.authored_ms) { ", " (time(at)) }
+                ". " a href=(page.frame.links.compare(&range.last_before, &range.first_after)) { "Compare it with the commit before" }
+                " · " a href=(page.frame.links.page("alerts")) { "All that got worse" }
+            }
+        }
+    }
+}
+
+/// Whether the newest measurements can be used, in a sentence.
+fn soundness(rows: &[OverviewRow], benchmarks: usize) -> String {
     let count = |wanted: fn(&Tally) -> bool| rows.iter().filter(|row| wanted(&row.tally)).count() as u64;
     let failed = count(|tally| tally.failed + tally.setup_failed > 0);
     let untrusted = count(|tally| tally.failed + tally.setup_failed == 0 && tally.untrusted > 0);
@@ -167,6 +208,7 @@ fn table(page: &Overview, heading: &str, id: &str, rows: &[OverviewRow]) -> Mark
                         th.subject { "Subject" }
                         th.spark-column.not-narrow { "Last commits" }
                         th.n.value { (title) ", median" }
+                        th.n.since { "Since " (BACK) " commits ago" }
                         th.n.ratio { @if compared { "Against " (subject(BASELINE)) } }
                         th { "Runs" }
                     }
@@ -174,7 +216,7 @@ fn table(page: &Overview, heading: &str, id: &str, rows: &[OverviewRow]) -> Mark
                 @for group in groups {
                     tbody {
                         tr.group {
-                            th colspan="5" scope="rowgroup" {
+                            th colspan="6" scope="rowgroup" {
                                 a href=(page.frame.links.scenario(&group[0].scenario)) { (group[0].scenario) }
                                 p.quiet.small { (glue(&group[0].scenario_words)) }
                             }
@@ -198,10 +240,16 @@ fn table_row(page: &Overview, row: &OverviewRow, group: &[OverviewRow], unit: Un
     let medians: Vec<f64> = row.recent.iter().map(|recent| recent.median).collect();
     let largest = group.iter().filter_map(current).map(|recent| recent.median).fold(0.0, f64::max);
     let about = format!("{} on {}", row.subject, row.scenario);
+    let alert = worst_of(page, row);
+    let begun = alert.and_then(|alert| {
+        row.recent.iter().position(|recent| recent.commit.as_deref() == Some(&alert.range.first_after))
+    });
+    let change = begun.map(|at| (at, Mood::Bad));
+    let status = if alert.is_some() { Mood::Bad } else { Mood::Neutral };
     html! {
         tr.mid {
             td { (subject(&row.subject)) }
-            td.not-narrow { (svg(sparkline(&about, &medians, unit, ink))) }
+            td.not-narrow { (svg(spark(&Spark { title: &about, values: &medians, unit, ink, change, status }))) }
             td.n {
                 @match (current(row), row.recent.last()) {
                     (Some(now), _) => {
@@ -218,6 +266,7 @@ fn table_row(page: &Overview, row: &OverviewRow, group: &[OverviewRow], unit: Un
                     (None, None) => "–"
                 }
             }
+            td.n { (moved(row)) }
             td.n {
                 @if row.subject != BASELINE {
                     @match against_baseline(row, &page.rows) {
@@ -227,7 +276,36 @@ fn table_row(page: &Overview, row: &OverviewRow, group: &[OverviewRow], unit: Un
                     }
                 }
             }
-            td { a.quiet href=(page.frame.links.run(&row.latest.id)) { (fared(&row.tally, row.latest.outcome)) } }
+            td {
+                a.quiet href=(page.frame.links.run(&row.latest.id)) { (fared(&row.tally, row.latest.outcome)) }
+                @if let Some(alert) = alert { " " a.quiet href=(page.frame.links.alert(&alert.id)) { (badge("bad", "got worse")) } }
+            }
+        }
+    }
+}
+
+/// How many commits ago the newest value is read against.
+const BACK: usize = 30;
+
+/// The worst of what got worse of a row and is not mended.
+fn worst_of<'a>(page: &'a Overview, row: &OverviewRow) -> Option<&'a Alert> {
+    let of_row = |alert: &&Alert| {
+        let series = &alert.series;
+        alert.state.is_open() && series.scenario == row.scenario && series.subject == row.subject
+    };
+    let size = |alert: &Alert| alert.shift.map_or(f64::INFINITY, f64::abs);
+    page.alerts.iter().filter(of_row).max_by(|a, b| size(a).total_cmp(&size(b)))
+}
+
+/// The change over the last commits. Without a colour: whether it means anything is what alerts are for.
+fn moved(row: &OverviewRow) -> Markup {
+    let newest = current(row);
+    let old = newest.and_then(|_| row.recent.get(row.recent.len().checked_sub(BACK + 1)?));
+    let shift = newest.zip(old).filter(|(_, old)| old.median > 0.0).map(|(new, old)| new.median / old.median - 1.0);
+    html! {
+        @match shift {
+            Some(shift) => span.quiet { (text::change(shift)) },
+            None => span.quiet { "–" },
         }
     }
 }
@@ -283,7 +361,7 @@ fn problems(page: &Overview) -> Markup {
 }
 
 /// The proof behind the newest runs, in numbers.
-fn trust(rows: &[OverviewRow]) -> Markup {
+fn trust(page: &Overview, rows: &[OverviewRow]) -> Markup {
     let proven: Vec<_> =
         rows.iter().filter(|row| row.latest.outcome == Outcome::Ok).map(|row| row.latest.evidence).collect();
     let paths: u64 = proven.iter().map(|evidence| u64::from(evidence.paths)).sum();
@@ -303,6 +381,7 @@ fn trust(rows: &[OverviewRow]) -> Markup {
                 @if dropped == 0 { " and lost none of its own." } @else { ", and lost " (dropped) " of its own." }
             }
         }
+        p { (glue(&super::health::fooled(&page.canaries))) " " a href=(page.frame.links.page("health")) { "How this machine does" } }
         @if untrusted > 0 {
             p {
                 (plural(untrusted, "run")) " of these commits did not pass this check. Such a run is kept with its \

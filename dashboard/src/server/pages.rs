@@ -9,9 +9,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
-use longhaul_record::Outcome;
+use longhaul_record::{Alert, Outcome};
 use longhaul_store::{
-    Commit, CommitValues, ValuesQuery,AlertFilter, CommitFilter, ComparisonFilter, OverviewQuery, RunFilter, SeriesQuery};
+    Commit, CommitValues, ComparisonSummary, ValuesQuery,AlertFilter, CommitFilter, ComparisonFilter, OverviewQuery, RunFilter, SeriesQuery};
 
 /// Medians per sparkline.
 const RECENT: u32 = 40;
@@ -22,8 +22,6 @@ const RUNS: u32 = 40;
 const MOST_COMMITS: u32 = 5_000;
 /// Rows of the lists of commits, comparisons and alerts.
 const ROWS: u32 = 200;
-/// Commits among which those of alerts are looked for.
-const ALERT_COMMITS: u32 = 5_000;
 /// Runs of one commit.
 const COMMIT_RUNS: u32 = 10_000;
 /// Runs that the health of a machine is judged by, and how far back.
@@ -56,10 +54,42 @@ fn part(frame: &Frame, part: Part) -> Result<String, Failure> {
 }
 
 async fn overview(State(app): State<App>, frame: Frame) -> Answer {
-    let metrics = page::HEADLINES.map(String::from).into();
-    let query = OverviewQuery { project: frame.project(), host: frame.host(), metrics, recent: RECENT };
-    let rows = app.store.overview(&query).await.map_err(|error| unreadable(&error))?;
-    Ok(answer(StatusCode::OK, &page::overview(&Overview { frame, rows })))
+    let query = |metrics: &[&str], recent| OverviewQuery {
+        project: frame.project(),
+        host: frame.host(),
+        metrics: metrics.iter().map(ToString::to_string).collect(),
+        recent,
+    };
+    let rows = app.store.overview(&query(&page::HEADLINES, RECENT)).await.map_err(|error| unreadable(&error))?;
+    let direct = app.store.overview(&query(&[page::DIRECT], 1)).await.map_err(|error| unreadable(&error))?;
+    let alerts = alerts_here(&app, &frame).await?;
+    let commits = if alerts.is_empty() { Vec::new() } else { commits_here(&app, &frame).await? };
+    let canaries = canaries(&app, &frame).await?;
+    Ok(answer(StatusCode::OK, &page::overview(&Overview { frame, rows, direct, alerts, commits, canaries })))
+}
+
+/// Alerts of the frame's project and machine.
+async fn alerts_here(app: &App, frame: &Frame) -> Result<Vec<Alert>, Failure> {
+    let filter = AlertFilter { project: frame.project(), state: None, limit: u32::MAX };
+    let mut alerts = app.store.alerts(&filter).await.map_err(|error| unreadable(&error))?;
+    let host = frame.host();
+    alerts.retain(|alert| Some(&alert.series.host) == host.as_ref());
+    Ok(alerts)
+}
+
+/// The commits among which those of alerts are looked for.
+async fn commits_here(app: &App, frame: &Frame) -> Result<Vec<Commit>, Failure> {
+    let filter = CommitFilter { project: frame.project(), limit: MOST_COMMITS, ..CommitFilter::default() };
+    app.store.commits(&filter).await.map_err(|error| unreadable(&error))
+}
+
+/// Comparisons of a version with itself.
+async fn canaries(app: &App, frame: &Frame) -> Result<Vec<ComparisonSummary>, Failure> {
+    let filter = ComparisonFilter { project: frame.project(), limit: u32::MAX, ..ComparisonFilter::default() };
+    let mut all = app.store.comparisons(&filter).await.map_err(|error| unreadable(&error))?;
+    let host = frame.host();
+    all.retain(|one| one.same_program && Some(&one.host) == host.as_ref());
+    Ok(all)
 }
 
 async fn scenario(
@@ -93,11 +123,8 @@ async fn scenario(
         Some(run) => app.store.run(&run.id).await.map_err(|error| unreadable(&error))?,
         None => None,
     };
-    let filter = AlertFilter { project: frame.project(), state: None, limit: u32::MAX };
-    let mut alerts = app.store.alerts(&filter).await.map_err(|error| unreadable(&error))?;
-    alerts.retain(|alert| {
-        alert.series.scenario == name && Some(&alert.series.host) == frame.scope.as_ref().map(|scope| &scope.host)
-    });
+    let mut alerts = alerts_here(&app, &frame).await?;
+    alerts.retain(|alert| alert.series.scenario == name);
     let query = SeriesQuery {
         scenario: name.clone(),
         project: frame.project(),
@@ -265,10 +292,8 @@ async fn comparison(State(app): State<App>, frame: Frame, id: Part) -> Answer {
 }
 
 async fn alerts(State(app): State<App>, frame: Frame) -> Answer {
-    let filter = AlertFilter { project: frame.project(), state: None, limit: ROWS };
-    let alerts = app.store.alerts(&filter).await.map_err(|error| unreadable(&error))?;
-    let filter = CommitFilter { project: frame.project(), limit: ALERT_COMMITS, ..CommitFilter::default() };
-    let commits = app.store.commits(&filter).await.map_err(|error| unreadable(&error))?;
+    let alerts = alerts_here(&app, &frame).await?;
+    let commits = commits_here(&app, &frame).await?;
     Ok(answer(StatusCode::OK, &page::alerts(&Alerts { frame, alerts, commits })))
 }
 
@@ -307,8 +332,6 @@ async fn health(State(app): State<App>, frame: Frame) -> Answer {
     // As of the newest run, not of today: a project that rests is not ill.
     let since_ms = runs.first().map_or(0, |run| run.started_ms - HEALTH_WEEKS * 7 * 86_400_000);
     runs.retain(|run| run.started_ms >= since_ms);
-    let filter = ComparisonFilter { project: frame.project(), limit: u32::MAX, ..ComparisonFilter::default() };
-    let mut canaries = app.store.comparisons(&filter).await.map_err(|error| unreadable(&error))?;
-    canaries.retain(|one| one.same_program);
+    let canaries = canaries(&app, &frame).await?;
     Ok(answer(StatusCode::OK, &page::health(&Health { frame, runs, more, canaries, since_ms })))
 }
