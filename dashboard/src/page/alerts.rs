@@ -46,7 +46,7 @@ pub(crate) fn headline(open: &[&Alert]) -> String {
         None => "Nothing is known to have got worse.".into(),
         Some(one) if open.len() == 1 => format!("One measurement got worse: {}.", sentence(one)),
         Some(worst) => {
-            format!("{} got worse; most of all, {}.", plural(open.len() as u64, "measurement"), sentence(worst))
+            format!("{} got worse. The most: {}.", plural(open.len() as u64, "measurement"), sentence(worst))
         }
     }
 }

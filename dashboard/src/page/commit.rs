@@ -52,7 +52,7 @@ pub(crate) fn commit(page: &CommitPage) -> Markup {
         @if let Some(before) = page.before.as_ref().and_then(|before| before.sha.as_deref()) {
             h2 { "Against " (commit_link(frame, before)) ", the measured commit before it" }
             @match large.len() {
-                0 => p { "Of " (plural(all.len() as u64, "series")) ", none lies apart by more than its noise." },
+                0 => p { "Of " (text::count(all.len() as f64)) " series, none lies apart by more than its noise." },
                 _ => (table(frame, &large)),
             }
             p { a href=(frame.links.compare(before, sha)) { "Everything of both" } }

@@ -5,8 +5,8 @@
 use super::compare::comparisons;
 use super::Frame;
 use crate::chart::{Shift, interval};
-use crate::html::{commit_link, glue, plural, subject, svg, time};
-use longhaul_record::{Direction, METRICS, Unit, metric, text};
+use crate::html::{commit_link, glue, subject, svg, time};
+use longhaul_record::{Direction, Standing, Unit, metric, text};
 use longhaul_stats::{median, shift_between};
 use longhaul_store::{Commit, CommitValues, ComparisonSummary};
 use maud::{Markup, html};
@@ -46,7 +46,8 @@ pub(super) struct Moved<'a> {
     pub(super) runs: [usize; 2],
 }
 
-/// Every series that both commits have, under the same form of its scenario, by how far it moved.
+/// Every series that both commits have, under the same form of its scenario, by how far it moved. What another metric says in
+/// other words is left out.
 pub(super) fn moved<'a>(old: &[CommitValues], new: &'a [CommitValues]) -> Vec<Moved<'a>> {
     type Key<'k> = (&'k str, &'k str, &'k str, &'k str, Option<&'k str>);
     fn key(one: &CommitValues) -> Key<'_> {
@@ -62,6 +63,9 @@ pub(super) fn moved<'a>(old: &[CommitValues], new: &'a [CommitValues]) -> Vec<Mo
 impl<'a> Moved<'a> {
     fn of(old: &CommitValues, new: &'a CommitValues) -> Option<Moved<'a>> {
         let known = metric(&new.metric);
+        if known.is_some_and(|metric| matches!(metric.standing, Standing::Restated(_))) {
+            return None;
+        }
         let numbers = |one: &CommitValues| one.values.iter().map(|value| value.value).collect::<Vec<f64>>();
         let (base, head) = (numbers(old), numbers(new));
         let (before, after) = (median(&base)?, median(&head)?);
@@ -91,11 +95,13 @@ impl<'a> Moved<'a> {
         self.shift.map_or(0.0, |shift| shift.abs() / self.delta)
     }
 
-    /// Whether it is worth a line of its own: beyond what matters, and its interval beside zero; too few runs for an interval
-    /// must at least not overlap.
+    /// Whether it is worth a line of its own: beyond what matters, and its interval beside zero. Runs that are too few for an
+    /// interval must not overlap, and lie twice as far apart: among hundreds of series some three always do by chance.
     pub(super) fn is_large(&self) -> bool {
-        let beside = self.ends.map_or(self.apart, |[low, high]| low > 0.0 || high < 0.0);
-        self.weight() > 1.0 && beside
+        match self.ends {
+            Some([low, high]) => self.weight() > 1.0 && (low > 0.0 || high < 0.0),
+            None => self.weight() > 2.0 && self.apart,
+        }
     }
 
     /// The colour of what it would mean, if it were shown.
@@ -182,7 +188,7 @@ pub(crate) fn commits(page: &Commits) -> Markup {
         @if !rest.is_empty() {
             h2 { "What does not" }
             details open[large.is_empty()] {
-                summary { (plural(rest.len() as u64, "series")) }
+                summary { (text::count(rest.len() as f64)) " series" }
                 (table(frame, &rest))
             }
         }
@@ -192,8 +198,7 @@ pub(crate) fn commits(page: &Commits) -> Markup {
 }
 
 fn headline(large: &[&Moved<'_>], all: usize) -> String {
-    let headline = |one: &&&Moved<'_>| METRICS.iter().any(|metric| metric.id == one.new.metric);
-    match (large.iter().find(headline), all) {
+    match (large.first(), all) {
         (_, 0) => "Nothing was measured of both commits.".into(),
         (None, _) => format!("Of {} series, none lies apart by more than its noise.", text::count(all as f64)),
         (Some(first), _) => format!(

@@ -13,6 +13,7 @@ pub(crate) fn comparison(frame: &Frame, comparison: &Comparison) -> Markup {
         (lead(frame, comparison))
         @if comparison.scenarios.iter().any(|ran| ran.compared.blocks > 0) {
             h2 { "What changed" }
+            p.small.quiet { "A shift within the grey is too small to matter to its metric; the line is its 95 % interval." }
             (table(frame, comparison))
         }
         (trust(comparison))
@@ -40,8 +41,8 @@ fn headline(comparison: &Comparison) -> String {
             match (change, by_success) {
                 (_, true) => Some(format!("{} {}", ran.scenario, succeeded(&ran.compared.success))),
                 (Some(change), _) => Some(format!(
-                    "{} on {} by {}",
-                    change.name().to_lowercase(),
+                    "{} on {}, {}",
+                    change.name(),
                     ran.scenario,
                     change.moved(change.shift)
                 )),
@@ -84,7 +85,7 @@ fn lead(frame: &Frame, comparison: &Comparison) -> Markup {
         }
     };
     let blocks: u32 = scenarios.iter().map(|ran| ran.compared.blocks).sum();
-    let took = text::seconds((comparison.ended_ms - comparison.started_ms) as f64 / 1e3);
+    let took = minutes(comparison.ended_ms - comparison.started_ms);
     html! {
         p.lead {
             (subject(&comparison.subject)) " from " (side(base)) " to " (side(head)) ". Both were built and run in turn on the \
@@ -93,6 +94,14 @@ fn lead(frame: &Frame, comparison: &Comparison) -> Markup {
             (time(comparison.started_ms)) "."
         }
         @if let Some(one) = comparison.verdict { p { (verdict(one)) " " span.quiet { (ended(&comparison.end)) } } }
+    }
+}
+
+/// "9 min 30 s".
+fn minutes(ms: i64) -> String {
+    match ms / 1000 {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds => format!("{} min {} s", seconds / 60, seconds % 60),
     }
 }
 
@@ -142,18 +151,18 @@ fn changes(frame: &Frame, rows: &[(&RanIn, &MetricChange)]) -> Markup {
             table data-sortable {
                 thead {
                     tr {
-                        th { "Network" } th { "Metric" } th.n { "Base" }
-                        th { "Shift with 95 % interval; grey is too small to matter" }
-                        th.n { "Shift" } th.n { "q" } th { "Verdict" } th.n { "Could have seen" } th.n { "Pairs" }
+                        th { "Network" } th { "Metric" } th.n { "Base" } th { "Shift, 95 % interval" }
+                        th.n { "Shift" } th.n { "q" } th { "Verdict" } th.n title="The smallest shift that as many pairs would have shown" { "Seen from" }
+                        th.n { "Pairs" }
                     }
                 }
                 tbody {
                     @for (ran, change) in rows {
                         tr.mid {
                             td { a href=(frame.links.scenario(&ran.scenario)) { (ran.scenario) } }
-                            td title=[metric(&change.metric).map(|metric| metric.definition)] {
+                            td.nowrap title=[metric(&change.metric).map(|metric| metric.definition)] {
                                 (change.name())
-                                @if change.noisy { span.below { "noisy here" } }
+                                @if change.noisy { span.quiet.small { ", noisy here" } }
                             }
                             td.n data-value=(change.base) { (change.unit().text(change.base)) }
                             td { (drawn(change)) }

@@ -2,6 +2,7 @@
 
 use crate::assets;
 use crate::html::Links;
+use longhaul_record::SYNTHETIC_HOST;
 use longhaul_store::Scope;
 use maud::{DOCTYPE, Markup, html};
 
@@ -45,7 +46,8 @@ impl Frame {
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     title { (title) " · longhaul" }
                     link rel="stylesheet" href=(assets::STYLE_HREF.as_str());
-                    script defer src=(assets::SCRIPT_HREF.as_str()) {}
+                    // Not deferred: a chosen theme is set before anything is drawn.
+                    script src=(assets::SCRIPT_HREF.as_str()) {}
                     link rel="icon" type="image/svg+xml" href="/assets/favicon.svg";
                 }
                 body {
@@ -64,6 +66,9 @@ impl Frame {
                         }
                     }
                     main id="main" {
+                        @if self.scope.as_ref().is_some_and(|scope| scope.host == SYNTHETIC_HOST) {
+                            p.invented { b { "Invented data." } " Nothing on this page was measured: it is here to try the dashboard with." }
+                        }
                         (content)
                         (self.others())
                     }
@@ -110,6 +115,9 @@ impl Frame {
 
 /// A machine's name for people; the fingerprint tells equal processors apart.
 pub(super) fn machine(scope: &Scope) -> String {
+    if scope.host == SYNTHETIC_HOST {
+        return "no machine: invented data".into();
+    }
     let fingerprint: String = scope.host.chars().take(8).collect();
     if scope.cpu.is_empty() { fingerprint } else { format!("{} ({fingerprint})", scope.cpu) }
 }

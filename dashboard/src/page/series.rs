@@ -62,11 +62,12 @@ impl<'a> Chart<'a> {
         }
     }
 
-    fn draw(&self, sheet: &Sheet<'_>, size: Size) -> Markup {
+    /// Dots lead somewhere, and are most of a chart's bytes: the leading chart alone has them.
+    fn draw(&self, sheet: &Sheet<'_>, size: Size, dots: bool) -> Markup {
         let line = |series: &&'a MetricSeries| Line {
             label: series.subject.clone(),
             ink: Ink::of_subject(&series.subject),
-            marks: self.marks(sheet, series),
+            marks: self.marks(sheet, series, dots),
         };
         let names = sheet.commits.iter().map(|commit| commit_text(commit.sha.as_deref(), commit.dirty));
         let lines = self.series.iter().map(line).collect();
@@ -77,7 +78,7 @@ impl<'a> Chart<'a> {
         svg(history(&chart))
     }
 
-    fn marks(&self, sheet: &Sheet<'_>, series: &'a MetricSeries) -> Vec<Mark<'a>> {
+    fn marks(&self, sheet: &Sheet<'_>, series: &'a MetricSeries, dots: bool) -> Vec<Mark<'a>> {
         let mut before: Option<&CommitPoint> = None;
         let mark = |point: &'a CommitPoint| {
             let from = before.replace(point);
@@ -89,7 +90,7 @@ impl<'a> Chart<'a> {
                 high: point.max,
                 runs: usize::try_from(point.n).unwrap_or(usize::MAX),
                 carried: false,
-                points: self.dot(sheet, series, from, point).into_iter().collect(),
+                points: if dots { self.dot(sheet, series, from, point).into_iter().collect() } else { Vec::new() },
             }
         };
         series.points.iter().map(mark).collect()
@@ -161,8 +162,8 @@ const SMALL: Size = Size { width: 348, height: 210 };
 pub(super) fn wide(sheet: &Sheet<'_>, chart: &Chart<'_>) -> Markup {
     html! {
         figure {
-            div.on-wide { (chart.draw(sheet, Size { width: 1072, height: 300 })) }
-            div.on-narrow { (chart.draw(sheet, SMALL)) }
+            div.on-wide { (chart.draw(sheet, Size { width: 1072, height: 300 }, true)) }
+            div.on-narrow { (chart.draw(sheet, SMALL, false)) }
             (twin(sheet, chart))
         }
     }
@@ -172,7 +173,7 @@ pub(super) fn wide(sheet: &Sheet<'_>, chart: &Chart<'_>) -> Markup {
 pub(super) fn small(sheet: &Sheet<'_>, chart: &Chart<'_>) -> Markup {
     html! {
         figure {
-            (chart.draw(sheet, SMALL))
+            (chart.draw(sheet, SMALL, false))
             (twin(sheet, chart))
         }
     }

@@ -171,7 +171,7 @@ pub(crate) fn commit_detail(plan: &Plan, commit: u32) -> CommitDetail {
 pub(crate) fn host() -> HostDetail {
     HostDetail {
         fingerprint: SYNTHETIC_HOST.into(),
-        cpu: "no machine: invented data".into(),
+        cpu: "none".into(),
         cores: 8,
         memory_bytes: 32 << 30,
         kernel: "0.0.0".into(),

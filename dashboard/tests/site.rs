@@ -1,0 +1,214 @@
+//! The whole site over invented data: every page answers, every link leads somewhere, what cannot be answered says why.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails should panic where it fails")]
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use longhaul_dashboard::router;
+use longhaul_record::{Alert, AlertKind, AlertState, CommitRange, SYNTHETIC_HOST, SeriesName};
+use longhaul_sqlite::SqliteStore;
+use longhaul_store::{CommitFilter, ComparisonFilter, SeriesQuery, Store};
+use longhaul_synthetic::{PROJECT, Plan, comparisons, runs};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use tower::ServiceExt;
+
+const PLAN: Plan =
+    Plan { seed: 1, until_ms: 1_793_523_600_000, commits: 24, scenarios: 7, subjects: 2, runs: 2, nat: true };
+
+struct Site {
+    router: Router,
+    store: Arc<SqliteStore>,
+    _dir: tempfile::TempDir,
+}
+
+impl Site {
+    async fn new() -> Site {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(dir.path().join("longhaul.db")).await.unwrap();
+        let all: Vec<_> = runs(&PLAN).collect();
+        store.insert_runs(&all).await.unwrap();
+        for comparison in comparisons(&PLAN) {
+            store.insert_comparison(&comparison).await.unwrap();
+        }
+        let store = Arc::new(store);
+        store.put_alerts(&[alert(&store).await]).await.unwrap();
+        Site { router: router(store.clone()), store, _dir: dir }
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, String) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// Full hashes, newest first.
+    async fn commits(&self) -> Vec<String> {
+        let all = self.store.commits(&CommitFilter::default()).await.unwrap();
+        all.into_iter().filter_map(|commit| commit.sha).collect()
+    }
+}
+
+async fn alert(store: &SqliteStore) -> Alert {
+    let query = SeriesQuery { scenario: "lossy/1pct".into(), ..SeriesQuery::default() };
+    let set = store.series(&query).await.unwrap();
+    let hash = set.series[0].points[0].scenario_hash.clone();
+    let sha = |n: usize| set.commits[n].sha.clone().unwrap();
+    let mut alert = Alert {
+        id: "01a20140-adbd-7661-9bef-a0ccc7ac7767".into(),
+        series: SeriesName {
+            project: PROJECT.into(),
+            host: SYNTHETIC_HOST.into(),
+            scenario: "lossy/1pct".into(),
+            scenario_hash: hash,
+            subject: "driftwood".into(),
+            metric: "transfer_time".into(),
+            peer: None,
+        },
+        kind: AlertKind::Step,
+        range: CommitRange { last_before: sha(21), first_after: sha(22) },
+        before: 1.81,
+        after: 2.05,
+        shift: Some(0.134),
+        p: 0.000_01,
+        state: AlertState::New,
+        fixed: None,
+        history: Vec::new(),
+    };
+    alert.become_state(AlertState::Confirmed, PLAN.until_ms, "");
+    alert
+}
+
+/// What a page leads to on this server.
+fn links(html: &str) -> Vec<String> {
+    let ends = html.split(" href=\"").skip(1).chain(html.split(" src=\"").skip(1));
+    let all = ends.filter_map(|rest| rest.split_once('"')).map(|(link, _)| link.replace("&amp;", "&"));
+    all.filter(|link| link.starts_with('/')).collect()
+}
+
+fn text(html: &str) -> String {
+    let mut out = String::new();
+    for part in html.split('<').skip(1) {
+        out.push_str(part.split_once('>').map_or("", |(_, text)| text));
+        out.push(' ');
+    }
+    let out = out.replace('\u{a0}', " ").replace("&quot;", "\"").replace("&lt;", "<").replace("&amp;", "&");
+    out.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// From the overview on, over everything that can be clicked, as far as a few hundred pages.
+#[tokio::test]
+async fn every_link_leads_somewhere() {
+    let site = Site::new().await;
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    let mut next: VecDeque<String> = VecDeque::from(["/".to_string()]);
+    let mut kinds: BTreeSet<String> = BTreeSet::new();
+    let mut of_kind = std::collections::BTreeMap::<String, u32>::new();
+    while let Some(path) = next.pop_front() {
+        let kind = path.split(['/', '?']).nth(1).unwrap_or_default().to_owned();
+        // A dozen of each kind stand for all.
+        let count = of_kind.entry(kind.clone()).or_default();
+        *count += 1;
+        if *count > 12 {
+            continue;
+        }
+        let (status, html) = site.get(&path).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {}", text(&html));
+        kinds.insert(kind);
+        for link in links(&html) {
+            if seen.insert(link.clone()) {
+                next.push_back(link);
+            }
+        }
+    }
+    let expect = ["", "alert", "alerts", "assets", "commit", "compare", "comparison", "health", "run", "scenario"];
+    for kind in expect {
+        assert!(kinds.contains(kind), "no page leads to /{kind}: {kinds:?}");
+    }
+}
+
+#[tokio::test]
+async fn pages_answer_in_their_first_sentence() {
+    let site = Site::new().await;
+    let commits = site.commits().await;
+    let all = site.store.comparisons(&ComparisonFilter::default()).await.unwrap();
+    let itself = all.iter().find(|one| one.same_program).unwrap();
+    let rows = [
+        ("/".into(), "One measurement got worse: Transfer time of driftwood on lossy/1pct rose by 13.4 %."),
+        ("/alerts".into(), "One measurement got worse: Transfer time of driftwood"),
+        ("/alert/01a20140-adbd-7661-9bef-a0ccc7ac7767".into(), "From 1.81 s to 2.05 s, between"),
+        ("/scenario/lossy/1pct".into(), "Transfer time of driftwood on lossy/1pct rose by 13.4 % since"),
+        ("/health".into(), "Comparing a version with itself saw a change that is none in 0 of 3 comparisons"),
+        ("/compare".into(), "Two versions, side by side."),
+        (format!("/compare?base={}&head={}", commits[8], commits[0]), "series lie apart; most of all"),
+        (format!("/commit/{}", commits[0]), "Of its "),
+        (format!("/comparison/{}", itself.id), "No change that matters."),
+        (format!("/comparison/{}", itself.id), "Both programs are the same, byte for byte"),
+    ];
+    for (path, expect) in rows {
+        let (status, html) = site.get(&path).await;
+        let words = text(&html);
+        assert_eq!(status, StatusCode::OK, "{path}: {words}");
+        assert!(words.contains(expect), "{path}: {expect:?} is missing in {words}");
+        assert!(words.contains("Invented data."), "{path} does not say that nothing was measured");
+    }
+}
+
+#[tokio::test]
+async fn addresses_hold_what_is_shown() {
+    let site = Site::new().await;
+    let commits = site.commits().await;
+    let page = "/scenario/lossy/1pct";
+    let count = |html: &str| -> usize {
+        let n = html.split("data-n=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        n.parse().unwrap()
+    };
+    let rows = [
+        (page.to_string(), 24),
+        (format!("{page}?from={}", &commits[4][..8]), 5),
+        (format!("{page}?from={}&to={}", &commits[9][..8], &commits[4][..8].to_uppercase()), 6),
+        (format!("{page}?commits=7"), 7),
+        (format!("{page}?branch=main"), 24),
+        (format!("{page}?to=2026-11-01&from=2026-10-31&scale=log&metric=cpu_seconds:fetcher"), 1),
+    ];
+    for (path, expect) in rows {
+        let (status, html) = site.get(&path).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {}", text(&html));
+        assert_eq!(count(&html), expect, "{path}");
+    }
+    let (_, html) = site.get(&format!("{page}?metric=cpu_seconds:fetcher")).await;
+    let first = html.split("aria-label=\"").find(|rest| rest.contains("data-chart=\"history\"")).unwrap();
+    assert!(first.starts_with("CPU time, fetcher\""), "the metric of the address leads: {}", &first[..40]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_answered_says_why() {
+    let site = Site::new().await;
+    let commits = site.commits().await;
+    // Of 24 hashes two begin with the same digit.
+    let shared = commits.iter().find(|sha| commits.iter().filter(|other| other[..1] == sha[..1]).count() > 1).unwrap();
+    let one = &shared[..1];
+    let rows = [
+        ("/commit/ffffffffffff".into(), 404, "There is no commit ffffffffffff in this database."),
+        ("/commit/%25".into(), 404, "There is no commit %"),
+        (format!("/commit/{one}"), 400, "More than one commit begins with"),
+        ("/comparison/1".into(), 404, "There is no comparison 1"),
+        ("/alert/1".into(), 404, "There is no alert 1"),
+        ("/compare?base=main".into(), 400, "two commits are compared: name both"),
+        (format!("/compare?base={}&head=zzz", commits[0]), 404, "There is no commit zzz"),
+        ("/scenario/lossy/1pct?commits=many".into(), 400, "commits"),
+        ("/scenario/lossy/1pct?scale=cubic".into(), 400, "scale"),
+        ("/scenario/lossy/1pct?from=2026-02-31".into(), 404, "There is no commit 2026-02-31"),
+    ];
+    for (path, status, expect) in rows {
+        let (got, html) = site.get(&path).await;
+        let words = text(&html);
+        assert_eq!(got.as_u16(), status, "{path}: {words}");
+        assert!(words.contains(expect), "{path}: {expect:?} is missing in {words}");
+        assert!(words.contains("To the overview"), "{path} leads nowhere");
+    }
+}
