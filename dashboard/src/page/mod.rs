@@ -2,6 +2,7 @@
 
 mod cross;
 mod layout;
+mod network;
 mod overview;
 mod problem;
 mod run;
@@ -15,6 +16,7 @@ mod tests;
 const BASELINE: &str = "curl";
 
 pub(crate) use layout::Frame;
+pub(crate) use network::network;
 pub(crate) use overview::{HEADLINES, Overview, overview};
 pub(crate) use problem::{Problem, problem};
 pub(crate) use run::run;

@@ -25,14 +25,13 @@ pub(crate) fn network(resolved: &str) -> Option<Topology> {
     let mut network = Topology { nodes: Vec::new(), core: transits(&topology) };
     let places: BTreeMap<&str, usize> =
         routers.iter().enumerate().filter_map(|(n, router)| Some((router.text("name")?, n))).collect();
-    let place = |of: &Value| of.field("behind").and_then(Value::inner).and_then(Value::as_text);
     for router in routers {
         let [down, up] = words::link(router.field("uplink"));
         network.nodes.push(Node {
             kind: NodeKind::Router,
             name: router.text("name")?.to_owned(),
             notes: words::router(router),
-            behind: place(router).and_then(|name| places.get(name).copied()),
+            behind: behind(router).and_then(|name| places.get(name).copied()),
             down,
             up,
             alike: 1,
@@ -49,11 +48,16 @@ pub(crate) fn network(resolved: &str) -> Option<Topology> {
             notes.extend(first.text("name").map(|name| format!("by {name}")));
         }
         let others = ways.iter().filter(|way| !std::ptr::eq(*way, first));
-        notes.extend(others.map(|way| words::other_way(way, place(way))));
-        let behind = place(first).and_then(|name| places.get(name).copied());
+        notes.extend(others.map(|way| words::other_way(way, behind(way))));
+        let behind = behind(first).and_then(|name| places.get(name).copied());
         network.nodes.push(Node { kind, name: name.to_owned(), notes, behind, down, up, alike: 1 });
     }
     Some(folded(network))
+}
+
+/// The router that something is behind.
+fn behind(of: &Value) -> Option<&str> {
+    of.field("behind").and_then(Value::inner).and_then(Value::as_text)
 }
 
 /// What hosts are for: lines such as `provider "alice"` before the topology.
