@@ -28,7 +28,7 @@ mod timeline;
 mod topology;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub(crate) use axis::Scale;
 pub(crate) use canvas::Ink;

@@ -113,13 +113,19 @@ impl Node {
         if self.alike > 1 { format!("{} and {} more", self.name, self.alike - 1) } else { self.name.clone() }
     }
 
-    /// What is written below its name: what it is, and what there is to say.
-    fn lines(&self) -> Vec<String> {
-        let first = match (self.kind, self.notes.first()) {
-            (NodeKind::Router, Some(_)) => None,
-            (kind, _) => Some(kind.word().to_owned()),
-        };
-        first.into_iter().chain(self.notes.iter().cloned()).filter(|line| !line.is_empty()).collect()
+    /// What it is, in a word or two: a host that only helps says with what.
+    fn word(&self) -> &str {
+        match (self.kind, self.notes.first()) {
+            (NodeKind::Other, Some(note)) => note,
+            (kind, _) => kind.word(),
+        }
+    }
+
+    /// What is written below its name: what it is, and what there is to say. A router says it by what it does.
+    fn lines(&self) -> Vec<&str> {
+        let first = (self.kind != NodeKind::Router || self.notes.is_empty()).then(|| self.word());
+        let notes = self.notes.iter().skip(usize::from(self.kind == NodeKind::Other)).map(String::as_str);
+        first.into_iter().chain(notes).filter(|line| !line.is_empty()).collect()
     }
 }
 

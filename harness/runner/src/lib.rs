@@ -9,6 +9,7 @@ mod build;
 mod calibration;
 mod clock;
 mod git;
+mod happenings;
 mod machine;
 mod metrics;
 mod observed;

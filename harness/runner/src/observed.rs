@@ -2,7 +2,7 @@
 
 use crate::metrics::{self, Access, Cut, NoRecovery, Stalls, Stretch};
 use crate::transfer::{FetcherSeen, Seen};
-use longhaul_record::{LinkReport, Recovery, Series};
+use longhaul_record::{LinkReport, MAX_HAPPENINGS, Recovery, Series, Stall};
 use longhaul_scenarios::{Disturbance, Milestone, Scenario};
 use netsim_lab::Lab;
 use netsim_topology::{Direction, LinkName, ceiling_bps};
@@ -41,7 +41,8 @@ impl<'a> Fetchers<'a> {
     }
 
     pub(crate) fn series(&self) -> Vec<Series> {
-        let progress: Vec<&[(f64, u64)]> = self.seen.fetchers.iter().map(|one| one.progress.as_slice()).collect();
+        let word = |one: &'a FetcherSeen| (one.host.as_str(), one.progress.as_slice());
+        let progress: Vec<(&str, &[(f64, u64)])> = self.seen.fetchers.iter().map(word).collect();
         metrics::series(&self.seen.snapshot.timeline, &self.down.concat(), &progress)
     }
 
@@ -79,6 +80,21 @@ impl<'a> Fetchers<'a> {
             Recovery { from_ns: *from_ns, until_ns: *until_ns, what: what.clone(), seconds: found.ok(), note }
         };
         disturbances.iter().enumerate().map(of).collect()
+    }
+
+    /// Every fetcher's silences, from its first byte to its last, or to the end of what did not come so far.
+    pub(crate) fn stalls_each(&self) -> Vec<Stall> {
+        let timeline = &self.seen.snapshot.timeline;
+        let of = |(fetcher, down): (&FetcherSeen, &Vec<usize>)| {
+            let done = Some(metrics::done_s(fetcher)).filter(|done| *done > 0.0).unwrap_or(f64::INFINITY);
+            let spans = first(fetcher).map(|first| Stalls::spans(timeline, down, first, done)).unwrap_or_default();
+            let stall = |(from_s, until_s)| Stall { host: fetcher.host.clone(), from_s, until_s };
+            spans.into_iter().map(stall).collect::<Vec<_>>()
+        };
+        let mut all: Vec<Stall> = self.seen.fetchers.iter().zip(&self.down).flat_map(of).collect();
+        all.sort_by(|a, b| a.from_s.total_cmp(&b.from_s));
+        all.truncate(MAX_HAPPENINGS);
+        all
     }
 
     fn stalls(&self) -> Option<Stalls> {

@@ -3,6 +3,7 @@
 use crate::calibration::calibration;
 use crate::clock::wall_ms;
 use crate::git::Repository;
+use crate::happenings;
 use crate::metrics::{self, Facts, NetworkFacts};
 use crate::observed::{Fetchers, access_links, ceiling, crossed};
 use crate::payload::Payload;
@@ -124,6 +125,9 @@ fn attempt(order: &Order, record: &mut RunRecord, progress: &dyn Progress, inter
     record.links = lab.link_reports(&seen.snapshot);
     let fetchers = Fetchers::new(&lab, scenario, &seen);
     record.series = fetchers.series();
+    record.paths = happenings::paths(&seen.fetchers);
+    record.mappings = happenings::mappings(lab.mapping_events(&seen.snapshot), seen.snapshot.since);
+    record.stalls = fetchers.stalls_each();
     record.cross = seen.cross.clone();
     record.processes = seen.processes.clone();
     if let Some(failure) = seen.failure.clone() {
@@ -257,6 +261,9 @@ fn empty_record(order: &Order) -> RunRecord {
         cross: Vec::new(),
         changes: order.scenario.changes(),
         recoveries: Vec::new(),
+        paths: Vec::new(),
+        mappings: Vec::new(),
+        stalls: Vec::new(),
         processes: Vec::new(),
         samples: Vec::new(),
         series: Vec::new(),

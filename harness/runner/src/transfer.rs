@@ -60,8 +60,21 @@ pub(crate) struct FetcherSeen {
     pub(crate) progress: Vec<(f64, u64)>,
     /// What it looked up.
     pub(crate) lookups: Vec<Lookup>,
+    /// The ways it took, in the order in which it said so.
+    pub(crate) paths: Vec<PathSeen>,
     /// Payload bytes that it got: the payload's, which is checked, or its own word where nothing is delivered.
     pub(crate) bytes: u64,
+}
+
+/// A way that a fetcher went on by, by its own word.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PathSeen {
+    /// When, in seconds.
+    pub(crate) at_s: f64,
+    /// `direct` or `relay`.
+    pub(crate) kind: String,
+    /// The address that it sends to.
+    pub(crate) remote: String,
 }
 
 /// How a lookup went, by the fetcher's word.
@@ -71,6 +84,13 @@ pub(crate) struct Lookup {
     pub(crate) seconds: Option<f64>,
     /// Messages it took, if they were counted.
     pub(crate) messages: Option<u64>,
+}
+
+impl PathSeen {
+    /// The same on a clock that started so many seconds earlier.
+    fn after(&self, seconds: f64) -> PathSeen {
+        PathSeen { at_s: self.at_s + seconds, ..self.clone() }
+    }
 }
 
 /// Why a transfer is not a measurement.
@@ -208,6 +228,7 @@ impl<'a> Setting<'a> {
                 amounts: listener.amounts.clone(),
                 progress: listener.progress.iter().map(|(t, bytes)| (started_s + t, *bytes)).collect(),
                 lookups: listener.lookups.clone(),
+                paths: listener.paths.iter().map(|path| path.after(started_s)).collect(),
                 bytes: match self.prepared.subject.delivers {
                     Delivers::Payload => self.payload.bytes(),
                     Delivers::Nothing => listener.bytes(),

@@ -428,6 +428,7 @@ impl Loop {
             links: self.links.iter().map(|&link| self.fabric.link_counters(link)).collect(),
             routers: self.nodes.iter().map(|&node| self.fabric.router_drops(node)).collect(),
             flows: self.nodes.iter().map(|&node| self.fabric.flows(node) as u64).collect(),
+            mappings: self.nodes.iter().map(|&node| self.fabric.take_mapping_events(now, node)).collect(),
             timeline: self.timeline.so_far(&mut self.fabric),
             watch: self.watch.clone(),
             port_drops: self.ports.iter_mut().map(|port| port.as_mut().map(Port::drops).unwrap_or_default()).collect(),

@@ -16,7 +16,7 @@ use crate::netns::NetNs;
 use crate::nftables::{self, KernelRouter, NftablesError};
 use crate::servers::{Job, Servers};
 use longhaul_record::{Fidelity, LinkReport};
-use netsim_fabric::{Fabric, LinkId, NodeId, Time};
+use netsim_fabric::{Fabric, LinkId, MappingEvent, NodeId, Time};
 use netsim_services::dns::Zone;
 use netsim_services::stun;
 use netsim_topology::{
@@ -369,6 +369,16 @@ impl Lab {
     /// Different flows a host sent on up to `snapshot`, on all its interfaces.
     pub fn flows(&self, snapshot: &Snapshot, host: &Host) -> u64 {
         host.interfaces.iter().filter_map(|interface| snapshot.flows.get(interface.node.index())).sum()
+    }
+
+    /// What came and went at the routers' NATs up to `snapshot`: the router's name and the event, oldest first for each of
+    /// them. Routers that are kernels tell nothing.
+    pub fn mapping_events<'a>(&'a self, snapshot: &'a Snapshot) -> impl Iterator<Item = (&'a str, MappingEvent)> {
+        self.routers.iter().flat_map(|(place, node)| {
+            let name = if let Place::Router(name) = place { name.as_str() } else { "internet" };
+            let events = snapshot.mappings.get(node.index()).into_iter().flatten();
+            events.map(move |event| (name, *event))
+        })
     }
 
     /// The link `name`'s place in [`Snapshot`]'s lists.

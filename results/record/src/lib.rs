@@ -12,6 +12,7 @@ mod calibration;
 mod comparison;
 mod cross;
 mod exit;
+mod happening;
 mod metric;
 mod protocol;
 mod run;
@@ -28,6 +29,7 @@ pub use comparison::{
 };
 pub use cross::{CrossKind, CrossReport};
 pub use exit::Exit;
+pub use happening::{MAX_HAPPENINGS, MappingEnd, NatMapping, PathChange, Stall};
 pub use metric::{Direction, METRICS, Metric, Standing, Unit, metric};
 pub use protocol::{Event, MAX_EVENT_BYTES, ProtocolError};
 pub use run::{

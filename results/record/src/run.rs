@@ -1,6 +1,6 @@
 //! The run record: one execution of one subject in one scenario, with the evidence of how it was obtained.
 
-use crate::{Calibration, CrossReport, Fidelity, LinkReport, Pairing, Tolerance};
+use crate::{Calibration, CrossReport, Fidelity, LinkReport, NatMapping, Pairing, PathChange, Stall, Tolerance};
 use serde::{Deserialize, Serialize};
 
 /// Version of the record's shape. A reader refuses a larger one.
@@ -71,6 +71,16 @@ pub struct RunRecord {
     /// How the transfer came back from what cut it off, in order of time. Empty where nothing did, and where the run failed.
     #[serde(default)]
     pub recoveries: Vec<Recovery>,
+    /// The ways that fetchers took, in order of time. Empty where there was no choice, and in records from before this was
+    /// recorded, as are the next two.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<PathChange>,
+    /// The NAT mappings of the simulated routers, in order of time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mappings: Vec<NatMapping>,
+    /// The fetchers' silences, in order of time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stalls: Vec<Stall>,
     /// Every process of the subject.
     pub processes: Vec<ProcessReport>,
     /// The numbers. Empty unless the transfer completed and was verified.
@@ -324,6 +334,9 @@ pub struct Series {
     /// Stable name: `payload` (verified payload bytes by the fetcher's own word), `wire` (IP bytes handed to the
     /// fetcher's host), `lost` (packets lost on any link), `queue` (queueing delay at the slowest link, seconds).
     pub name: String,
+    /// The host that it is about, where there is a series of that name for each of several; absent: all together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<String>,
     /// Unit of the values, for example `bit/s`, `s`, `packets`.
     pub unit: String,
     /// Width of one interval, in milliseconds.

@@ -2,7 +2,7 @@
 
 use super::{Forest, LINE, Node, NodeKind, frame};
 use crate::chart::canvas::Ink;
-use crate::chart::svg::{Anchor, area, fitted, rule, words, words_of, wrapped};
+use crate::chart::svg::{Anchor, area, fitted, rule, wide, words, words_of, wrapped};
 
 /// A layer's indent.
 const INDENT: f64 = 26.0;
@@ -85,10 +85,11 @@ impl Drawing<'_> {
     fn node(&self, out: &mut String, node: &Node, lines: &[String], at: (f64, f64), height: f64) {
         let width = self.width - at.0 - 1.0;
         frame(out, node.kind, at, (width, height));
-        let word = if node.kind == NodeKind::Router { "" } else { node.kind.word() };
-        let title = fitted(&node.title(), (width - 90.0) / 1.25);
+        let word = if node.kind == NodeKind::Router { "" } else { node.word() };
+        let word = fitted(word, width * 0.4);
+        let title = fitted(&node.title(), (width - wide(&word) - 28.0) / 1.25);
         words_of(out, "ink title", (at.0 + 10.0, at.1 + 19.0), Anchor::Start, &title);
-        words(out, Ink::Soft, (at.0 + width - 8.0, at.1 + 19.0), Anchor::End, word);
+        words(out, Ink::Soft, (at.0 + width - 8.0, at.1 + 19.0), Anchor::End, &word);
         for (n, line) in lines.iter().enumerate() {
             let y = at.1 + 19.0 + LINE * (n + 1) as f64;
             words(out, Ink::Soft, (at.0 + 10.0, y), Anchor::Start, line);

@@ -3,9 +3,12 @@
 use longhaul_record::Series;
 use netsim_lab::{INTERVAL_NS, Interval};
 
+/// With more fetchers than this a record holds what all of them together got, not what each did.
+const MAX_SINGLE: usize = 16;
+
 /// Curves over the run: `wire`, `lost` and `queue` from the network, `payload` from the fetchers' own word where all gave
-/// any. `access_down` are the places of the fetchers' incoming links in the intervals.
-pub(crate) fn series(timeline: &[Interval], access_down: &[usize], progress: &[&[(f64, u64)]]) -> Vec<Series> {
+/// any; of several fetchers also each one's. `progress` is each one's host and word. `access_down` are the places of the fetchers' incoming links in the intervals.
+pub(crate) fn series(timeline: &[Interval], access_down: &[usize], progress: &[(&str, &[(f64, u64)])]) -> Vec<Series> {
     let interval_s = INTERVAL_NS as f64 / 1e9;
     let per_interval = |value: &dyn Fn(&Interval) -> f64| timeline.iter().map(value).collect::<Vec<f64>>();
     let wire = per_interval(&|interval| {
@@ -18,16 +21,30 @@ pub(crate) fn series(timeline: &[Interval], access_down: &[usize], progress: &[&
         interval.links.iter().map(|link| link.peak_queueing_ns).max().unwrap_or(0) as f64 / 1e9
     });
     let mut all = Vec::new();
-    if !progress.is_empty() && progress.iter().all(|one| !one.is_empty()) {
-        let each: Vec<Vec<f64>> = progress.iter().map(|one| rates(one, timeline.len(), interval_s)).collect();
-        let sum = |n| each.iter().map(|one| one[n]).sum();
-        all.push(("payload", "bit/s", (0..timeline.len()).map(sum).collect()));
-    }
-    all.extend([("wire", "bit/s", wire), ("lost", "packets", lost), ("queue", "s", queue)]);
     let interval_ms = u32::try_from(INTERVAL_NS / 1_000_000).unwrap_or(u32::MAX);
-    all.into_iter()
-        .map(|(name, unit, values)| Series { name: name.to_owned(), unit: unit.to_owned(), interval_ms, values })
-        .collect()
+    let of = |name: &str, unit: &str, values| Series {
+        name: name.to_owned(),
+        peer: None,
+        unit: unit.to_owned(),
+        interval_ms,
+        values,
+    };
+    let mut single = Vec::new();
+    if !progress.is_empty() && progress.iter().all(|(_, one)| !one.is_empty()) {
+        let each: Vec<Vec<f64>> = progress.iter().map(|(_, one)| rates(one, timeline.len(), interval_s)).collect();
+        let sum = |n| each.iter().map(|one| one[n]).sum();
+        all.push(of("payload", "bit/s", (0..timeline.len()).map(sum).collect()));
+        if (2..=MAX_SINGLE).contains(&each.len()) {
+            let peer = |((host, _), rates): (&(&str, &[(f64, u64)]), Vec<f64>)| Series {
+                peer: Some((*host).to_owned()),
+                ..of("payload", "bit/s", rates)
+            };
+            single.extend(progress.iter().zip(each).map(peer));
+        }
+    }
+    all.extend([of("wire", "bit/s", wire), of("lost", "packets", lost), of("queue", "s", queue)]);
+    all.extend(single);
+    all
 }
 
 /// Mean rate in bit/s per interval, from cumulative byte counts at any times; linear between them.
@@ -68,6 +85,15 @@ impl Stalls {
     /// Of one fetcher, from its first byte to its last, in seconds on the network's clock. `down` are the places of its
     /// incoming links in the intervals.
     pub(crate) fn of(timeline: &[Interval], down: &[usize], first_s: f64, last_s: f64) -> Stalls {
+        let spans = Stalls::spans(timeline, down, first_s, last_s).into_iter();
+        spans.map(|(from_s, until_s)| until_s - from_s).fold(Stalls::default(), |seen, seconds| Stalls {
+            longest_s: seen.longest_s.max(seconds),
+            total_s: seen.total_s + seconds,
+        })
+    }
+
+    /// When each of them began and was over.
+    pub(crate) fn spans(timeline: &[Interval], down: &[usize], first_s: f64, last_s: f64) -> Vec<(f64, f64)> {
         let interval_s = INTERVAL_NS as f64 / 1e9;
         // Only intervals that lie in it as a whole.
         let (from, to) = ((first_s / interval_s).ceil() as usize, (last_s / interval_s).floor() as usize);
@@ -76,12 +102,15 @@ impl Stalls {
             let bytes: u64 = down.iter().filter_map(|link| interval.links.get(*link)).map(|l| l.delivered_bytes).sum();
             bytes < Stalls::QUIET_BYTES
         };
-        let stalls =
-            during.chunk_by(|a, b| quiet(a) == quiet(b)).filter(|run| run.len() >= Stalls::LEAST && quiet(&run[0]));
-        stalls.fold(Stalls::default(), |seen, run| {
-            let seconds = run.len() as f64 * interval_s;
-            Stalls { longest_s: seen.longest_s.max(seconds), total_s: seen.total_s + seconds }
-        })
+        let mut at = from;
+        let mut spans = Vec::new();
+        for run in during.chunk_by(|a, b| quiet(a) == quiet(b)) {
+            if run.len() >= Stalls::LEAST && quiet(&run[0]) {
+                spans.push((at as f64 * interval_s, (at + run.len()) as f64 * interval_s));
+            }
+            at += run.len();
+        }
+        spans
     }
 
     /// The longest of both; the sum of both.
@@ -110,14 +139,21 @@ mod tests {
     #[test]
     fn curves_have_the_networks_intervals() {
         let timeline = [interval(1000, 0, 5_000_000), interval(0, 2, 0)];
-        let got = series(&timeline, &[1], &[&[(0.025, 500), (0.1, 2000)], &[(0.05, 100)]]);
+        let words: [&[(f64, u64)]; 2] = [&[(0.025, 500), (0.1, 2000)], &[(0.05, 100)]];
+        let got = series(&timeline, &[1], &[("bob", words[0]), ("carol", words[1])]);
         let values: Vec<(&str, &[f64])> = got.iter().map(|s| (s.name.as_str(), s.values.as_slice())).collect();
+        let peers: Vec<Option<&str>> = got.iter().map(|s| s.peer.as_deref()).collect();
+        assert_eq!(peers, [None, None, None, None, Some("bob"), Some("carol")]);
+        assert_eq!((values[4], values[5].1), (("payload", &[160_000.0, 160_000.0][..]), &[16_000.0, 0.0][..]));
+        let many: Vec<(&str, &[(f64, u64)])> = vec![("x", words[0]); MAX_SINGLE + 1];
+        assert_eq!(series(&timeline, &[1], &many).len(), 4);
+        assert_eq!(series(&timeline, &[1], &many[..1]).len(), 4, "one fetcher is all of them");
         assert_eq!(values[0], ("payload", &[176_000.0, 160_000.0][..]));
         assert_eq!(values[1], ("wire", &[160_000.0, 0.0][..]));
         assert_eq!(values[2], ("lost", &[0.0, 2.0][..]));
         assert_eq!(values[3], ("queue", &[0.005, 0.0][..]));
-        let names = |progress: &[&[(f64, u64)]]| series(&timeline, &[1], progress)[0].name.clone();
-        assert_eq!(names(&[&[(0.05, 100)], &[]]), "wire", "one fetcher's word is not all of them's");
+        let names = |progress: &[(&str, &[(f64, u64)])]| series(&timeline, &[1], progress)[0].name.clone();
+        assert_eq!(names(&[("bob", &[(0.05, 100)]), ("carol", &[])]), "wire", "one fetcher's word is not all of them's");
         assert_eq!(median_queueing_s(&timeline), 0.005);
         assert_eq!(median_queueing_s(&[]), 0.0);
     }
@@ -131,6 +167,9 @@ mod tests {
         let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
         let all = Stalls::of(&timeline, &[1], 0.0, 0.85);
         assert!(near(all.longest_s, 0.25) && near(all.total_s, 0.45), "{all:?}");
+        let spans = Stalls::spans(&timeline, &[1], 0.0, 0.85);
+        assert!(spans.len() == 2 && near(spans[0].0, 0.1) && near(spans[0].1, 0.35), "{spans:?}");
+        assert!(near(spans[1].0, 0.6) && near(spans[1].1, 0.8), "{spans:?}");
         // What comes before the first byte and after the last is no stall.
         let part = Stalls::of(&timeline, &[1], 0.21, 0.61);
         assert_eq!(part, Stalls::default());

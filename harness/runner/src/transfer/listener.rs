@@ -1,8 +1,8 @@
 //! Makes sense of what a program prints: the subject protocol, or what its file says to look for.
 
 use super::running::seconds_between;
-use super::{Failure, Lookup};
-use longhaul_record::Event;
+use super::{Failure, Lookup, PathSeen};
+use longhaul_record::{Event, MAX_HAPPENINGS};
 use longhaul_scenarios::{Amount, Milestone, Program, Ready, What};
 use netsim_lab::{Line, MAX_STDOUT_BYTES, Time};
 use std::collections::BTreeMap;
@@ -25,6 +25,8 @@ pub(super) struct Listener<'a> {
     pub(super) progress: Vec<(f64, u64)>,
     /// What it looked up.
     pub(super) lookups: Vec<Lookup>,
+    /// The ways it took; times in seconds since its start.
+    pub(super) paths: Vec<PathSeen>,
     ready: bool,
     /// The last error event.
     error: Option<String>,
@@ -40,6 +42,7 @@ impl<'a> Listener<'a> {
             texts: BTreeMap::new(),
             progress: Vec::new(),
             lookups: Vec::new(),
+            paths: Vec::new(),
             ready: false,
             error: None,
         }
@@ -98,7 +101,14 @@ impl<'a> Listener<'a> {
                 }
             }
             Event::Connected { .. } => self.reached(Milestone::Connected, t),
-            Event::Path { kind, .. } if kind == "direct" => self.reached(Milestone::Direct, t),
+            Event::Path { kind, remote, .. } => {
+                if kind == "direct" {
+                    self.reached(Milestone::Direct, t);
+                }
+                if self.paths.len() < MAX_HAPPENINGS {
+                    self.paths.push(PathSeen { at_s: t, kind, remote });
+                }
+            }
             Event::FirstByte { .. } => self.reached(Milestone::FirstByte, t),
             Event::Progress { bytes, .. } => self.progress.push((t, bytes)),
             Event::Done { bytes, direct_bytes, relayed_bytes, messages, .. } => {
@@ -118,7 +128,7 @@ impl<'a> Listener<'a> {
             Event::Imported { seconds, .. } => {
                 self.amounts.insert(Amount::ImportTime, seconds);
             }
-            Event::Importing { .. } | Event::Path { .. } | Event::Resumed { .. } | Event::Dropped { .. } => {}
+            Event::Importing { .. } | Event::Resumed { .. } | Event::Dropped { .. } => {}
         }
         Ok(())
     }

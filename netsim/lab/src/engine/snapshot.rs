@@ -2,7 +2,7 @@
 
 use super::fidelity::Watch;
 use super::port::PortDrops;
-use netsim_fabric::{LinkCounters, RouterDrops, Time};
+use netsim_fabric::{LinkCounters, MappingEvent, RouterDrops, Time};
 use netsim_topology::Shards;
 
 /// Width of one interval of [`Snapshot::timeline`], in nanoseconds.
@@ -21,6 +21,9 @@ pub struct Snapshot {
     pub routers: Vec<RouterDrops>,
     /// Different flows each host sent on, by [`netsim_fabric::NodeId::index`]; 0 for routers.
     pub flows: Vec<u64>,
+    /// The mappings that came and went at each router's NAT since the last snapshot, or since the network was restarted
+    /// without its state, by [`netsim_fabric::NodeId::index`]; empty for hosts. The latest few thousand.
+    pub mappings: Vec<Vec<MappingEvent>>,
     /// What each interval since the start saw. The last one ends with the snapshot: nothing came after.
     pub timeline: Vec<Interval>,
     /// How well the engine kept time.
@@ -60,6 +63,9 @@ impl Snapshot {
         }
         for (flows, others) in self.flows.iter_mut().zip(part.flows) {
             *flows += others;
+        }
+        for (events, others) in self.mappings.iter_mut().zip(part.mappings) {
+            events.extend(others);
         }
         for (drops, others) in self.port_drops.iter_mut().zip(part.port_drops) {
             *drops += others;
@@ -105,9 +111,15 @@ pub struct LinkInterval {
 mod tests {
     use super::*;
     use crate::engine::fidelity_record;
-    use netsim_fabric::{Cause, Fabric};
+    use netsim_fabric::{Cause, Endpoint, Fabric, Proto};
     use netsim_topology::{Access, Host, Topology, build, plan};
+    use std::net::Ipv4Addr;
     use std::num::NonZeroUsize;
+
+    fn made(at: u64) -> MappingEvent {
+        let endpoint = Endpoint { addr: Ipv4Addr::LOCALHOST.into(), port: 1 };
+        MappingEvent { at: Time::from_nanos(at), proto: Proto::Udp, internal: endpoint, external: endpoint, ended: None }
+    }
 
     /// What a thread saw of a network of which it carries some links: each delivered `n` packets so far, and `n` bytes in each
     /// of so many intervals.
@@ -127,6 +139,7 @@ mod tests {
             links: carries.iter().map(of).map(counters).collect(),
             routers: vec![RouterDrops::from([(Cause::NoRoute, n)])],
             flows: vec![n, 0],
+            mappings: vec![vec![made(n); n as usize], vec![]],
             timeline: vec![interval; intervals],
             watch,
             port_drops: vec![PortDrops { ring: n, no_buffer: n, write: n, malformed: n }],
@@ -157,6 +170,7 @@ mod tests {
             assert_eq!(got.links.iter().map(|link| link.packets).collect::<Vec<_>>()[..4], [n, n, m, m]);
             assert_eq!(got.routers, [RouterDrops::from([(Cause::NoRoute, 11)])]);
             assert_eq!((got.flows, got.cpu_ns, got.realtime), (vec![11, 0], 11, false));
+            assert_eq!(got.mappings.iter().map(Vec::len).collect::<Vec<_>>(), [11, 0]);
             let bytes = |link: usize| got.timeline.iter().map(move |all| all.links[link].delivered_bytes);
             let upto = |n, intervals| (0..3).map(move |i| if i < intervals { n } else { 0 }).collect::<Vec<_>>();
             assert_eq!(bytes(0).collect::<Vec<_>>(), upto(n, first.1));

@@ -159,6 +159,9 @@ pub fn run(shape: Shape) -> RunRecord {
         cross: cross(network, seconds),
         changes: changes(network, seconds),
         recoveries: Vec::new(),
+        paths: Vec::new(),
+        mappings: Vec::new(),
+        stalls: Vec::new(),
         processes: processes(shape.subject, seconds),
         samples: samples(network, goodput, seconds, shape.subject),
         series: series(network, goodput, seconds, serial),
@@ -458,7 +461,7 @@ fn series(network: &Network, goodput: f64, seconds: f64, serial: u32) -> Vec<Ser
         None => 0.0,
     });
     [("payload", "bit/s", payload), ("wire", "bit/s", wire), ("lost", "packets", lost), ("queue", "s", queue)]
-        .map(|(name, unit, values)| Series { name: name.into(), unit: unit.into(), interval_ms, values })
+        .map(|(name, unit, values)| Series { name: name.into(), peer: None, unit: unit.into(), interval_ms, values })
         .into()
 }
 

@@ -1,0 +1,75 @@
+//! What happened during a run beside its numbers: ways that were taken, mappings that came and went, silences. All times
+//! are seconds on the run's clock, which starts with the first fetcher.
+
+use serde::{Deserialize, Serialize};
+
+/// The most of each kind that a record holds: the earliest.
+pub const MAX_HAPPENINGS: usize = 1000;
+
+/// A fetcher went on by another way, by its own word.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PathChange {
+    /// The fetcher's host.
+    pub host: String,
+    /// When, in seconds.
+    pub at_s: f64,
+    /// `direct` or `relay`. Untrusted text.
+    pub kind: String,
+    /// The address that it sends to. Untrusted text.
+    pub remote: String,
+}
+
+/// A mapping in a router's NAT table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NatMapping {
+    /// The router's name.
+    pub router: String,
+    /// `udp`, `tcp` or `icmp`.
+    pub protocol: String,
+    /// The host's endpoint, for example `192.168.1.2:4433`.
+    pub internal: String,
+    /// What the outside saw of it.
+    pub external: String,
+    /// When it was made, in seconds; below 0: before the transfer.
+    pub from_s: f64,
+    /// When it ended, in seconds; absent: it was there at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_s: Option<f64>,
+    /// Why it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<MappingEnd>,
+}
+
+/// Why a mapping ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MappingEnd {
+    /// Its time ran out.
+    Expired,
+    /// The host asked for its end.
+    Deleted,
+    /// The router lost its table or its address.
+    Flushed,
+}
+
+impl MappingEnd {
+    /// For people: `expired`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MappingEnd::Expired => "expired",
+            MappingEnd::Deleted => "deleted",
+            MappingEnd::Flushed => "flushed",
+        }
+    }
+}
+
+/// Nothing came for at least 200 ms, although something should have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stall {
+    /// The fetcher's host.
+    pub host: String,
+    /// When it began, in seconds.
+    pub from_s: f64,
+    /// When it was over.
+    pub until_s: f64,
+}
