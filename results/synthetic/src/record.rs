@@ -100,6 +100,9 @@ pub(crate) fn record(plan: &Plan, network: &Network, shape: Shape) -> RunRecord 
         cross: Vec::new(),
         changes: Vec::new(),
         recoveries: Vec::new(),
+        paths: Vec::new(),
+        mappings: Vec::new(),
+        stalls: Vec::new(),
         processes: processes(subject, &reached),
         samples: samples(network, &reached, seconds, &mut random),
         series: Vec::new(),
@@ -312,6 +315,6 @@ fn series(network: &Network, goodput: f64, seconds: f64, random: &mut Random) ->
         .map(|i| if network.rate_bps.is_some() { 0.03 * ramp(i) * (1.0 + 0.3 * random.share()) } else { 0.0 });
     let queue = queue.collect();
     [("payload", "bit/s", payload), ("wire", "bit/s", wire), ("lost", "packets", lost), ("queue", "s", queue)]
-        .map(|(name, unit, values)| Series { name: name.into(), unit: unit.into(), interval_ms, values })
+        .map(|(name, unit, values)| Series { name: name.into(), unit: unit.into(), interval_ms, peer: None, values })
         .into()
 }
