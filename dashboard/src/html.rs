@@ -203,6 +203,41 @@ pub(crate) fn shell(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
+/// Addresses on this server that a page of ours leads to or loads.
+pub(crate) fn links_in(html: &str) -> impl Iterator<Item = String> {
+    let ends = html.split("href=\"").skip(1).chain(html.split("src=\"").skip(1));
+    let links = ends.filter_map(|rest| rest.split_once('"')).map(|(link, _)| link);
+    links.filter(|link| link.starts_with('/')).map(|link| link.replace("&amp;", "&"))
+}
+
+/// A page of ours whose links lead to files, from the file that it becomes. `there` names the file of an address; what has none
+/// leads nowhere any more.
+pub(crate) fn localized(html: &str, file: &str, there: impl Fn(&str) -> Option<String>) -> String {
+    let up = "../".repeat(file.matches('/').count());
+    let mut out = String::with_capacity(html.len());
+    let mut rest = html;
+    while let Some((at, name)) = ["href=\"/", "src=\"/"].iter().filter_map(|name| Some((rest.find(name)?, *name))).min() {
+        let start = at + name.len() - 1;
+        let end = rest[start..].find('"').map_or(rest.len(), |end| start + end);
+        let link = rest[start..end].replace("&amp;", "&");
+        match there(&link) {
+            Some(target) => {
+                out.push_str(&rest[..start]);
+                out.push_str(&up);
+                out.push_str(&target);
+            }
+            // An anchor without an address is plain text.
+            None => {
+                out.push_str(&rest[..at]);
+                out.push_str("data-left-out=\"");
+            }
+        }
+        rest = &rest[end..];
+    }
+    out.push_str(rest);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,5 +293,22 @@ mod tests {
         assert_eq!(short("0123456789abcdef"), "0123456");
         assert_eq!(short("<script>alert(1)</script>"), "<script>alert(1)</script>");
         assert_eq!(short("é123456789012"), "é123456789012");
+    }
+
+    #[test]
+    fn links_of_an_exported_page_are_relative() {
+        let html = "<a href=\"/\">x</a><a href=\"/run/1?a=1&amp;b=2\">y</a><a href=\"/gone\">z</a><a href=\"#main\"></a><script src=\"/s.js\">";
+        let there = |link: &str| match link {
+            "/" => Some("index.html".to_owned()),
+            "/run/1?a=1&b=2" => Some("b/run/1/index.html".to_owned()),
+            "/s.js" => Some("s.js".to_owned()),
+            _ => None,
+        };
+        assert_eq!(
+            localized(html, "scenario/x/index.html", there),
+            "<a href=\"../../index.html\">x</a><a href=\"../../b/run/1/index.html\">y</a><a data-left-out=\"\">z</a>\
+             <a href=\"#main\"></a><script src=\"../../s.js\">"
+        );
+        assert_eq!(links_in(html).collect::<Vec<_>>(), ["/", "/run/1?a=1&b=2", "/gone", "/s.js"]);
     }
 }

@@ -6,12 +6,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use longhaul_dashboard::router;
+use longhaul_dashboard::{export, router};
 use longhaul_record::{Alert, AlertKind, AlertState, CommitRange, SYNTHETIC_HOST, SeriesName};
 use longhaul_sqlite::SqliteStore;
 use longhaul_store::{CommitFilter, ComparisonFilter, SeriesQuery, Store};
 use longhaul_synthetic::{PROJECT, Plan, comparisons, runs};
 use std::collections::{BTreeSet, VecDeque};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use tower::ServiceExt;
 
@@ -155,6 +156,75 @@ async fn pages_answer_in_their_first_sentence() {
         assert_eq!(status, StatusCode::OK, "{path}: {words}");
         assert!(words.contains(expect), "{path}: {expect:?} is missing in {words}");
         assert!(words.contains("Invented data."), "{path} does not say that nothing was measured");
+    }
+}
+
+/// Every file that a page leads to or loads is there, none leads back to a server, and none offers what only that can do.
+#[tokio::test]
+async fn the_exported_site_is_whole() {
+    let site = Site::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    let exported = export(site.store.clone(), &dir.path().join("site")).await.unwrap();
+    let root = dir.path().join("site");
+    let mut next = VecDeque::from([root.join("index.html")]);
+    let mut seen: BTreeSet<PathBuf> = next.iter().cloned().collect();
+    while let Some(path) = next.pop_front() {
+        let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        if path.extension().is_none_or(|end| end != "html") {
+            continue;
+        }
+        let html = String::from_utf8(bytes).unwrap();
+        assert!(links(&html).is_empty(), "{} leads to a server: {:?}", path.display(), links(&html));
+        assert!(!html.contains("<form"), "{} has a form", path.display());
+        let ends = html.split(" href=\"").skip(1).chain(html.split(" src=\"").skip(1));
+        for link in ends.filter_map(|rest| rest.split_once('"')).map(|(link, _)| link) {
+            if link.starts_with('#') {
+                continue;
+            }
+            let target = normal(&path.parent().unwrap().join(link));
+            if seen.insert(target.clone()) {
+                next.push_back(target);
+            }
+        }
+    }
+    assert_eq!(seen.len(), exported.files, "every file can be reached");
+    let again = export(site.store.clone(), &root).await.unwrap_err();
+    assert!(again.to_string().contains("is not an empty directory"), "{again}");
+}
+
+/// Without `..`.
+fn normal(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                out.pop();
+            }
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[tokio::test]
+async fn other_programs_get_what_they_read() {
+    let site = Site::new().await;
+    let rows = [
+        ("/badge/lossy/1pct/goodput.svg", 200, "aria-label=\"lossy/1pct goodput: 13"),
+        ("/badge/lossy/1pct/goodput.svg", 200, "#b33a00"),
+        ("/badge/lossy/1pct/goodput.svg?subject=curl", 200, "#00694d"),
+        ("/badge/lossy/1pct/cpu_seconds.svg?peer=fetcher", 200, "lossy/1pct cpu time, fetcher: "),
+        ("/badge/lossy/1pct/no.svg", 200, "not measured"),
+        ("/badge/lossy/1pct/goodput", 404, "There is no such page"),
+        ("/feed.atom", 200, "<title>Transfer time of driftwood on lossy/1pct rose by 13.4 %</title>"),
+        ("/feed.atom", 200, "<id>urn:uuid:01a20140-adbd-7661-9bef-a0ccc7ac7767</id>"),
+        ("/metrics", 200, "# TYPE longhaul_goodput_bits_per_second gauge"),
+        ("/metrics", 200, "# EOF"),
+    ];
+    for (path, status, expect) in rows {
+        let (got, body) = site.get(path).await;
+        assert_eq!(got.as_u16(), status, "{path}: {body}");
+        assert!(body.contains(expect), "{path}: {expect:?} is missing in {}", body.chars().take(2000).collect::<String>());
     }
 }
 

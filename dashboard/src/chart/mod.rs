@@ -5,6 +5,7 @@
 //! - [`timeline`]: runs over time, lanes above each other.
 //! - [`heat`]: a matrix of shares.
 //! - [`distribution`]: how values are spread, as curves or as boxes.
+//! - [`interval`]: a change with its interval; [`badge`]: a value for a README.
 //! - [`topology`]: hosts, routers and the links between them.
 //!
 //! plotters lays the axes out; [`canvas`] is its drawing backend. Colours are classes, never literals, so that one
@@ -16,6 +17,7 @@
 //! **Invariant:** pure. No store, no clock, no HTML beyond the `<svg>` element.
 
 mod axis;
+mod badge;
 mod canvas;
 mod distribution;
 mod grid;
@@ -31,6 +33,7 @@ mod topology;
 pub(crate) mod testing;
 
 pub(crate) use axis::Scale;
+pub(crate) use badge::badge;
 pub(crate) use canvas::Ink;
 pub(crate) use distribution::{Distribution, DistributionKind, Set, distribution};
 pub(crate) use heat::{Heat, HeatCell, heat};

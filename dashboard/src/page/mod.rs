@@ -6,6 +6,7 @@ mod commits;
 mod compare;
 mod comparison;
 mod cross;
+mod feed;
 mod health;
 mod layout;
 mod matrix;
@@ -21,13 +22,14 @@ mod tests;
 
 /// The subject that others are compared with, where it was measured too. Listed last: it is what the others are read
 /// against.
-const BASELINE: &str = "curl";
+pub(crate) const BASELINE: &str = "curl";
 
 pub(crate) use alerts::{AlertPage, Alerts, alert, alerts};
 pub(crate) use commit::{CommitPage, commit};
 pub(crate) use commits::{Commits, commits};
 pub(crate) use compare::{Compare, compare};
 pub(crate) use comparison::comparison;
+pub(crate) use feed::feed;
 pub(crate) use health::{Health, health};
 pub(crate) use layout::{Frame, Served};
 pub(crate) use network::network;

@@ -61,7 +61,7 @@ pub(crate) fn problem(frame: &Frame, problem: &Problem) -> Markup {
     let (title, body) = match problem {
         Problem::NoPage => ("There is no such page", html! { p { "The address leads nowhere." } }),
         Problem::NoScenario { name, known } => ("No run of this scenario", no_scenario(frame, name, known)),
-        Problem::Unknown { what, id } => ("There is no such thing", unknown(what, id)),
+        Problem::Unknown { what, id } => (no_such(what), unknown(what, id)),
         Problem::Ambiguous { name, found } => ("Several commits are called so", ambiguous(frame, name, found)),
         Problem::BadRequest { detail } => ("This address cannot be read", html! { p { code { (detail) } } }),
         Problem::Store { detail } => (
@@ -78,6 +78,15 @@ pub(crate) fn problem(frame: &Frame, problem: &Problem) -> Markup {
         p { a href=(frame.links.overview()) { "To the overview" } }
     };
     frame.page(title, "", &content)
+}
+
+fn no_such(what: &str) -> &'static str {
+    match what {
+        "run" => "No such run",
+        "commit" => "No such commit",
+        "comparison" => "No such comparison",
+        _ => "No such alert",
+    }
 }
 
 fn unknown(what: &str, id: &str) -> Markup {

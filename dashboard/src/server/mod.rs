@@ -1,5 +1,7 @@
 //! From a store to pages over HTTP.
 
+mod export;
+mod feeds;
 mod frame;
 mod pages;
 
@@ -14,6 +16,7 @@ use axum::routing::get;
 use longhaul_record::text;
 use longhaul_store::{ReadError, Store};
 use maud::Markup;
+pub use export::{ExportError, Exported, export};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -23,6 +26,8 @@ use tokio::net::TcpListener;
 /// Everything a page may load comes from this server, and what it sends goes there.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+type Answer = Result<Response, Failure>;
 
 /// What every handler has.
 #[derive(Clone)]
@@ -44,6 +49,7 @@ pub fn router(store: Arc<dyn Store>) -> Router {
 
 fn routes(app: App) -> Router {
     pages::routes()
+        .merge(feeds::routes())
         .route("/assets/style.css", get(assets::style))
         .route("/assets/script.js", get(assets::script))
         .route("/assets/favicon.svg", get(assets::icon))

@@ -1,12 +1,11 @@
 //! One handler a page: asks the store, fills in the page's context.
 
-use super::{App, Failure, answer, unreadable};
+use super::{Answer, App, Failure, answer, unreadable};
 use crate::page::{self, AlertPage, Alerts, CommitPage, Commits, Compare, Frame, Health, Overview, Problem, Scenario, View};
 use axum::Router;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 use longhaul_record::{Alert, Outcome};
@@ -28,8 +27,7 @@ const COMMIT_RUNS: u32 = 10_000;
 const HEALTH_RUNS: u32 = 20_000;
 const HEALTH_WEEKS: i64 = 8;
 
-type Answer = Result<Response, Failure>;
-type Part = Result<Path<String>, PathRejection>;
+pub(super) type Part = Result<Path<String>, PathRejection>;
 
 /// The pages, by address.
 pub(super) fn routes() -> Router<App> {
@@ -46,7 +44,7 @@ pub(super) fn routes() -> Router<App> {
 }
 
 /// A part of the address that can be read.
-fn part(frame: &Frame, part: Part) -> Result<String, Failure> {
+pub(super) fn part(frame: &Frame, part: Part) -> Result<String, Failure> {
     match part {
         Ok(Path(part)) => Ok(part),
         Err(error) => Err(bad(frame.clone(), error.body_text())),
@@ -69,7 +67,7 @@ async fn overview(State(app): State<App>, frame: Frame) -> Answer {
 }
 
 /// Alerts of the frame's project and machine.
-async fn alerts_here(app: &App, frame: &Frame) -> Result<Vec<Alert>, Failure> {
+pub(super) async fn alerts_here(app: &App, frame: &Frame) -> Result<Vec<Alert>, Failure> {
     let filter = AlertFilter { project: frame.project(), state: None, limit: u32::MAX };
     let mut alerts = app.store.alerts(&filter).await.map_err(|error| unreadable(&error))?;
     let host = frame.host();

@@ -700,6 +700,17 @@ pub(crate) enum ExportCommand {
     Parquet(ExportArgs),
     /// The newest median of every series, for Prometheus
     Openmetrics(ExportArgs),
+    /// The dashboard as files that any file server can show
+    Site(SiteArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SiteArgs {
+    /// A new directory, or an empty one
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) db: DbArg,
 }
 
 /// Which results, and where to.

@@ -1,6 +1,6 @@
 //! Every way a command can fail, with the exit code it leads to.
 
-use longhaul_dashboard::BindError;
+use longhaul_dashboard::{BindError, ExportError};
 use longhaul_record::Exit;
 use longhaul_runner::{PrepareError, YardstickError};
 use longhaul_scenarios::FileError;
@@ -177,6 +177,9 @@ pub(crate) enum CliError {
         #[source]
         source: InsertError,
     },
+    /// The dashboard as files.
+    #[error(transparent)]
+    Site(#[from] ExportError),
     /// The dashboard's address.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -253,6 +256,7 @@ impl CliError {
             | CliError::NoCommit
             | CliError::UnknownAlert { .. }
             | CliError::HoldsMeasurements { .. }
+            | CliError::Site(ExportError::NotEmpty { .. })
             | CliError::Terminal
             | CliError::Unfit { .. }
             | CliError::UnknownLink { .. }
@@ -286,6 +290,7 @@ impl CliError {
             | CliError::Insert { .. }
             | CliError::PutAlerts(_)
             | CliError::Demo(_)
+            | CliError::Site(_)
             | CliError::InsertComparison { .. }
             | CliError::Setup { .. }
             | CliError::Bind(_)

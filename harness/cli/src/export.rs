@@ -68,19 +68,7 @@ async fn newest(store: &dyn Upkeep, args: &ExportArgs) -> Result<Vec<Value>, Cli
             ..SeriesQuery::default()
         };
         let set = store.series(&query).await?;
-        for series in &set.series {
-            let is_of = |commit: usize| args.commit.is_none() || set.commits[commit].sha == args.commit;
-            let Some(point) = series.points.iter().rfind(|point| is_of(point.commit)) else { continue };
-            let mut labels = vec![
-                ("project", series.project.clone()),
-                ("scenario", scenario.clone()),
-                ("subject", series.subject.clone()),
-                ("host", series.host.clone()),
-            ];
-            labels.extend(series.peer.clone().map(|peer| ("peer", peer)));
-            labels.extend(set.commits[point.commit].sha.clone().map(|sha| ("commit", sha)));
-            values.push(Value { metric: series.metric.clone(), labels, value: point.median });
-        }
+        values.extend(openmetrics::newest(&scenario, &set, args.commit.as_deref()));
     }
     Ok(values)
 }

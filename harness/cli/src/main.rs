@@ -86,6 +86,7 @@ fn dispatch(args: Args) -> Result<ExitCode, CliError> {
         Command::Export(ExportCommand::Csv(args)) => export::csv(&args).map(done),
         Command::Export(ExportCommand::Parquet(args)) => export::parquet(&args).map(done),
         Command::Export(ExportCommand::Openmetrics(args)) => export::openmetrics(&args).map(done),
+        Command::Export(ExportCommand::Site(args)) => serve::site(&args).map(done),
         Command::Db(command) => db::command(&command).map(done),
         Command::Lab(command) => lab::command(&command),
     }

@@ -1,11 +1,11 @@
 //! `longhaul serve`: the dashboard.
 
-use crate::args::ServeArgs;
+use crate::args::{ServeArgs, SiteArgs};
 use crate::error::CliError;
 use crate::output;
 use crate::run::runtime;
 use crate::stop::Stop;
-use longhaul_record::Exit;
+use longhaul_record::{Exit, text};
 use longhaul_store::Upkeep;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,19 @@ pub(crate) fn command(args: &ServeArgs) -> Result<Exit, CliError> {
     let store = runtime.block_on(args.db.open_read_only())?;
     let listener = runtime.block_on(longhaul_dashboard::bind(args.listen))?;
     until_stopped(&runtime, listener, store, &stop)?;
+    Ok(Exit::Pass)
+}
+
+/// Writes the dashboard as files.
+pub(crate) fn site(args: &SiteArgs) -> Result<Exit, CliError> {
+    let exported = runtime()?.block_on(async {
+        let store = args.db.open_read_only().await?;
+        let exported = longhaul_dashboard::export(store.clone(), &args.dir).await;
+        store.close().await;
+        Ok::<_, CliError>(exported?)
+    })?;
+    let size = text::bytes(exported.bytes as f64);
+    output::line(format!("{}: {} files, {size}", args.dir.display(), text::count(exported.files as f64)))?;
     Ok(Exit::Pass)
 }
 

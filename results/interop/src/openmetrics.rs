@@ -2,6 +2,7 @@
 //! (<https://github.com/prometheus/OpenMetrics/blob/main/specification/OpenMetrics.md>).
 
 use longhaul_record::{Unit, metric};
+use longhaul_store::{MetricSeries, SeriesSet};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -14,6 +15,24 @@ pub struct Value {
     pub labels: Vec<(&'static str, String)>,
     /// The median, in the metric's base unit.
     pub value: f64,
+}
+
+/// The newest median of each series of a scenario, or its median at `commit`.
+pub fn newest(scenario: &str, set: &SeriesSet, commit: Option<&str>) -> Vec<Value> {
+    let is_of = |at: usize| commit.is_none() || set.commits[at].sha.as_deref() == commit;
+    let value = |series: &MetricSeries| {
+        let point = series.points.iter().rfind(|point| is_of(point.commit))?;
+        let mut labels = vec![
+            ("project", series.project.clone()),
+            ("scenario", scenario.to_owned()),
+            ("subject", series.subject.clone()),
+            ("host", series.host.clone()),
+        ];
+        labels.extend(series.peer.clone().map(|peer| ("peer", peer)));
+        labels.extend(set.commits[point.commit].sha.clone().map(|sha| ("commit", sha)));
+        Some(Value { metric: series.metric.clone(), labels, value: point.median })
+    };
+    set.series.iter().filter_map(value).collect()
 }
 
 /// The whole document: a gauge for each metric, in the order of their names. Metrics that longhaul does not know have no unit.
