@@ -15,6 +15,8 @@
 //!
 //! **Invariant:** pure. No store, no clock, no HTML beyond the `<svg>` element.
 
+#![allow(dead_code, unused_imports, reason = "a vocabulary: not every page speaks all of it")]
+
 mod axis;
 mod canvas;
 mod distribution;

@@ -16,8 +16,11 @@ mod tests;
 const BASELINE: &str = "curl";
 
 pub(crate) use layout::Frame;
-pub(crate) use network::network;
+#[allow(unused_imports, reason = "the scenario's page is about to draw it")]
+pub(crate) use network::figure as network_figure;
 pub(crate) use overview::{HEADLINES, Overview, overview};
 pub(crate) use problem::{Problem, problem};
 pub(crate) use run::run;
+#[allow(unused_imports, reason = "the page of two runs is about to draw them")]
+pub(crate) use run::timelines;
 pub(crate) use scenario::{Scenario, scenario};
