@@ -7,9 +7,9 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use longhaul_dashboard::{export, router};
-use longhaul_record::{Alert, AlertKind, AlertState, CommitRange, SYNTHETIC_HOST, SeriesName};
+use longhaul_record::{Alert, AlertKind, AlertState, CommitRange, Outcome, SYNTHETIC_HOST, SeriesName};
 use longhaul_sqlite::SqliteStore;
-use longhaul_store::{CommitFilter, ComparisonFilter, SeriesQuery, Store};
+use longhaul_store::{CommitFilter, ComparisonFilter, RunFilter, SeriesQuery, Store};
 use longhaul_synthetic::{PROJECT, Plan, comparisons, runs};
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Component, Path, PathBuf};
@@ -27,11 +27,15 @@ struct Site {
 
 impl Site {
     async fn new() -> Site {
+        Site::of(&PLAN).await
+    }
+
+    async fn of(plan: &Plan) -> Site {
         let dir = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(dir.path().join("longhaul.db")).await.unwrap();
-        let all: Vec<_> = runs(&PLAN).collect();
+        let all: Vec<_> = runs(plan).collect();
         store.insert_runs(&all).await.unwrap();
-        for comparison in comparisons(&PLAN) {
+        for comparison in comparisons(plan) {
             store.insert_comparison(&comparison).await.unwrap();
         }
         let store = Arc::new(store);
@@ -137,6 +141,10 @@ async fn pages_answer_in_their_first_sentence() {
     let site = Site::new().await;
     let commits = site.commits().await;
     let all = site.store.comparisons(&ComparisonFilter::default()).await.unwrap();
+    let ok = RunFilter { scenario: Some("latency/20ms".into()), outcome: Some(Outcome::Ok), ..RunFilter::default() };
+    let runs = site.store.runs(&ok).await.unwrap();
+    let same: Vec<_> = runs.iter().filter(|run| run.seed == runs[0].seed).collect();
+    let other = runs.iter().find(|run| run.seed != runs[0].seed).unwrap();
     let itself = all.iter().find(|one| one.same_program).unwrap();
     let rows = [
         ("/".into(), "One measurement got worse: Transfer time of driftwood on lossy/1pct rose by 13.4 %."),
@@ -147,6 +155,8 @@ async fn pages_answer_in_their_first_sentence() {
         ("/compare".into(), "Two versions, side by side."),
         (format!("/compare?base={}&head={}", commits[8], commits[0]), "series lie apart; most of all"),
         (format!("/commit/{}", commits[0]), "Of its "),
+        (format!("/compare/runs?a={}&b={}", same[0].id, same[1].id), "packet by packet, both met the same losses."),
+        (format!("/compare/runs?a={}&b={}", same[0].id, other.id), "each met losses of its own."),
         (format!("/comparison/{}", itself.id), "No change that matters."),
         (format!("/comparison/{}", itself.id), "Both programs are the same, byte for byte"),
     ];
@@ -162,7 +172,7 @@ async fn pages_answer_in_their_first_sentence() {
 /// Every file that a page leads to or loads is there, none leads back to a server, and none offers what only that can do.
 #[tokio::test]
 async fn the_exported_site_is_whole() {
-    let site = Site::new().await;
+    let site = Site::of(&Plan { scenarios: 7, subjects: 1, runs: 1, nat: false, ..PLAN }).await;
     let dir = tempfile::tempdir().unwrap();
     let exported = export(site.store.clone(), &dir.path().join("site")).await.unwrap();
     let root = dir.path().join("site");
@@ -209,6 +219,9 @@ fn normal(path: &Path) -> PathBuf {
 #[tokio::test]
 async fn other_programs_get_what_they_read() {
     let site = Site::new().await;
+    let newest = site.store.runs(&RunFilter { scenario: Some("lossy/1pct".into()), ..RunFilter::default() }).await.unwrap();
+    let drawn = newest.iter().rfind(|run| run.iteration == 0 && run.commit == newest[0].commit).unwrap();
+    let (record, curves) = (format!("/run/{}/record.json", drawn.id), format!("/run/{}/series.csv", drawn.id));
     let rows = [
         ("/badge/lossy/1pct/goodput.svg", 200, "aria-label=\"lossy/1pct goodput: 13"),
         ("/badge/lossy/1pct/goodput.svg", 200, "#b33a00"),
@@ -220,6 +233,8 @@ async fn other_programs_get_what_they_read() {
         ("/feed.atom", 200, "<id>urn:uuid:01a20140-adbd-7661-9bef-a0ccc7ac7767</id>"),
         ("/metrics", 200, "# TYPE longhaul_goodput_bits_per_second gauge"),
         ("/metrics", 200, "# EOF"),
+        (record.as_str(), 200, "\"trigger\":\"synthetic\""),
+        (curves.as_str(), 200, "series,peer,unit,from_s,value\npayload,,bit/s,0,"),
     ];
     for (path, status, expect) in rows {
         let (got, body) = site.get(path).await;

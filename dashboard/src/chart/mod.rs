@@ -16,6 +16,8 @@
 //!
 //! **Invariant:** pure. No store, no clock, no HTML beyond the `<svg>` element.
 
+#![allow(dead_code, unused_imports, reason = "a vocabulary: not every page speaks all of it")]
+
 mod axis;
 mod badge;
 mod canvas;

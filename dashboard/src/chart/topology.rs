@@ -53,7 +53,8 @@ pub(crate) enum NodeKind {
 }
 
 impl NodeKind {
-    fn word(self) -> &'static str {
+    /// For people.
+    pub(crate) fn word(self) -> &'static str {
         match self {
             NodeKind::Provider => "provider",
             NodeKind::Fetcher => "fetcher",

@@ -16,6 +16,7 @@ mod problem;
 mod run;
 mod scenario;
 mod series;
+mod two_runs;
 
 #[cfg(test)]
 mod tests;
@@ -32,8 +33,8 @@ pub(crate) use comparison::comparison;
 pub(crate) use feed::feed;
 pub(crate) use health::{Health, health};
 pub(crate) use layout::{Frame, Served};
-pub(crate) use network::network;
 pub(crate) use overview::{DIRECT, HEADLINES, Overview, overview};
 pub(crate) use problem::{Problem, problem};
 pub(crate) use run::run;
 pub(crate) use scenario::{Scenario, View, scenario};
+pub(crate) use two_runs::two_runs;

@@ -4,14 +4,68 @@
 mod form;
 mod words;
 
-use crate::chart::{Node, NodeKind, Topology};
+use crate::chart::{Node, NodeKind, Topology, topology};
+use crate::html::{plural, svg};
 use form::Value;
+use maud::{Markup, html};
 use std::collections::BTreeMap;
 
 /// More hosts and routers than anybody would look at: nothing is drawn.
 const MOST: usize = 2000;
 /// So many of a kind that are alike are drawn one by one.
 const ALIKE: usize = 3;
+
+/// A section with the drawing of a scenario's network and the same as a table; nothing where it cannot be read.
+pub(crate) fn figure(heading: &str, resolved: &str) -> Markup {
+    let Some(network) = network(resolved) else { return html! {} };
+    html! {
+        h2 { (heading) }
+        figure {
+            div.on-wide { (svg(topology(heading, 1072, &network))) }
+            div.on-narrow { (svg(topology(heading, 348, &network))) }
+            (twin(&network))
+        }
+    }
+}
+
+fn twin(network: &Topology) -> Markup {
+    let name = |node: &Node| match node.alike {
+        0 | 1 => node.name.clone(),
+        count => format!("{} and {} alike", node.name, count - 1),
+    };
+    let behind = |node: &Node| node.behind.and_then(|n| network.nodes.get(n)).map_or("internet", |router| &router.name);
+    html! {
+        details {
+            summary { (size(network)) }
+            div.table.narrow {
+                table {
+                    thead { tr { th { "Who" } th { "On" } th { "Link towards it" } th { "Link from it" } th { "What it is" } } }
+                    tbody {
+                        @for node in &network.nodes {
+                            tr {
+                                td.nowrap { (name(node)) }
+                                td.nowrap { (behind(node)) }
+                                td { (node.down) }
+                                td { @if node.up.is_empty() { (node.down) } @else { (node.up) } }
+                                td { (node.kind.word()) @for note in &node.notes { ", " (note) } }
+                            }
+                        }
+                    }
+                }
+            }
+            @for note in &network.core { p.small { (note) } }
+        }
+    }
+}
+
+fn size(network: &Topology) -> String {
+    let routers = network.nodes.iter().filter(|node| node.kind == NodeKind::Router).count();
+    let hosts = plural((network.nodes.len() - routers) as u64, "host");
+    match routers {
+        0 => format!("{hosts} as a table"),
+        routers => format!("{hosts} and {} as a table", plural(routers as u64, "router")),
+    }
+}
 
 /// The network of a scenario.
 pub(crate) fn network(resolved: &str) -> Option<Topology> {

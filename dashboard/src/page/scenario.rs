@@ -1,10 +1,11 @@
 //! A scenario's page: what it is, what the newest commit reaches on it, how that came to be.
 
+use super::run::rate_limit;
 use super::series::{Chart, Sheet, charts, small, wide};
 use super::{BASELINE, Frame, Served, network};
-use crate::chart::{Scale, topology};
-use crate::html::{commit, commit_link, glue, listed, outcome, outcome_words, plural, subject, svg, time};
-use longhaul_record::{Alert, METRICS, Outcome, Role, RunRecord, Unit, metric, text};
+use crate::chart::Scale;
+use crate::html::{commit, commit_link, glue, listed, outcome, outcome_words, plural, subject, time};
+use longhaul_record::{Alert, METRICS, Outcome, RunRecord, Unit, metric, text};
 use longhaul_store::{Commit, CommitPoint, RunSummary, SeriesSet};
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -92,7 +93,7 @@ pub(crate) fn scenario(page: &Scenario) -> Markup {
         commits: &page.set.commits,
         alerts: &page.alerts,
         scale: page.view.scale,
-        line_rate: page.newest.as_ref().and_then(line_rate),
+        line_rate: page.newest.as_ref().and_then(rate_limit),
     };
     // With one or two commits a wide chart is mostly paper: numbers first then.
     let few = page.set.commits.len() < 3;
@@ -101,7 +102,7 @@ pub(crate) fn scenario(page: &Scenario) -> Markup {
         p.lead { (glue(&page.words)) }
         p.quiet { code { (page.name) } " · " (measured(page)) }
         (open_alerts(page))
-        (drawn(page))
+        @if let Some(run) = &page.newest { (network::figure(&format!("The network of {}", page.name), &run.scenario_resolved)) }
         @if page.frame.served != Served::Exported { (form(page, &charts)) }
         @if few {
             (newest(page, &charts))
@@ -125,29 +126,6 @@ pub(crate) fn scenario(page: &Scenario) -> Markup {
         (again(page))
     };
     page.frame.page(&page.name, "scenario", &content)
-}
-
-/// What the path to the only fetcher can carry: no transfer is faster.
-fn line_rate(run: &RunRecord) -> Option<f64> {
-    let mut fetchers = run.processes.iter().filter(|process| process.role == Role::Fetcher).map(|process| &process.host);
-    let (fetcher, None) = (fetchers.next()?, fetchers.next()) else { return None };
-    let path = run.calibration.paths.iter().find(|path| path.to == *fetcher)?;
-    path.rate.as_ref().filter(|rate| !rate.varies && run.changes.is_empty()).map(|rate| rate.asked_bps as f64)
-}
-
-/// The network, as the newest run that went well resolved it.
-fn drawn(page: &Scenario) -> Markup {
-    let network = page.newest.as_ref().and_then(|run| network(&run.scenario_resolved));
-    let title = format!("The network of {}", page.name);
-    html! {
-        @if let Some(network) = network {
-            figure.network {
-                @for (class, width) in [("on-wide", 1072), ("on-narrow", 348)] {
-                    div class=(class) { (svg(topology(&title, width, &network))) }
-                }
-            }
-        }
-    }
 }
 
 /// What got worse here, before anything else.

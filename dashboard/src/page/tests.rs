@@ -114,7 +114,7 @@ async fn benchmarks_stand_apart() {
         &overview_of([benchmark.clone(), sample::run(SHAPE)]).await,
         &["The newest measurement completed on a network"],
     );
-    let page = run(&Frame::default(), &benchmark).into_string();
+    let page = run(&Frame::default(), &benchmark, &[]).into_string();
     says(&page, &["criterion measured sums/all.", "Time per iteration", "12.5 ms"]);
     for not in ["Was the network", "Repeat it", "the fetcher"] {
         assert!(!words(&page).contains(not), "{not}");
@@ -197,7 +197,7 @@ fn a_network_that_changed_shows_when() {
         recovery(4_000_000_000, "home starts anew", Some(0.0), None),
     ];
     let record = RunRecord { changes, recoveries, ..sample::run(Shape { network: 4, ..SHAPE }) };
-    let html = run(&Frame::default(), &record).into_string();
+    let html = run(&Frame::default(), &record, &[]).into_string();
     says(
         &html,
         &[
@@ -214,7 +214,7 @@ fn a_network_that_changed_shows_when() {
 #[test]
 fn a_run_tells_its_story() {
     let record = sample::run(Shape { network: 4, ..SHAPE });
-    let html = run(&Frame::default(), &record).into_string();
+    let html = run(&Frame::default(), &record, &[]).into_string();
     says(
         &html,
         &[
@@ -241,7 +241,7 @@ fn a_run_of_several_speaks_of_all() {
     record.processes.extend(more);
     let each = ["bob", "carol"].map(|host| Sample { metric: "goodput".into(), peer: Some(host.into()), value: 25e6 });
     record.samples.extend(each);
-    let html = run(&Frame::default(), &record).into_string();
+    let html = run(&Frame::default(), &record, &[]).into_string();
     says(&html, &["2 hosts fetched 64 MiB each from alice in ", " in all.", "Goodput bob 25.0 Mbit/s Goodput carol"]);
     assert!(!words(&html).contains("of the line’s rate"), "{}", words(&html));
 }
@@ -249,7 +249,7 @@ fn a_run_of_several_speaks_of_all() {
 #[test]
 fn a_failed_run_gives_its_reason_and_no_number() {
     let record = sample::failed(SHAPE, Outcome::SubjectFailed, "fetcher exited with status 1", "it broke\n");
-    let html = run(&Frame::default(), &record).into_string();
+    let html = run(&Frame::default(), &record, &[]).into_string();
     says(
         &html,
         &["reference on lossy-1pct failed.", "failed fetcher exited with status 1", "exited, status 1", "it broke"],
@@ -261,7 +261,7 @@ fn a_failed_run_gives_its_reason_and_no_number() {
 #[test]
 fn an_untrusted_run_keeps_its_numbers_out_of_sight() {
     let record = sample::failed(SHAPE, Outcome::Untrusted, "alice → bob: asked for 10 ms, measured 31 ms", "");
-    let html = run(&Frame::default(), &record).into_string();
+    let html = run(&Frame::default(), &record, &[]).into_string();
     says(&html, &["This run of reference on lossy-1pct cannot be trusted.", "Not to be used"]);
     assert!(!html.contains("Every number"));
 }
@@ -276,7 +276,7 @@ fn routers_show_what_was_asked_and_what_was_got() {
     };
     let mut record = sample::failed(SHAPE, Outcome::Untrusted, "", "");
     record.calibration.nats = vec![NatCheck { host: "carol".into(), asked: Some(asked), got: None }];
-    let html = run(&Frame::default(), &record).into_string();
+    let html = run(&Frame::default(), &record, &[]).into_string();
     says(
         &html,
         &["carol", "endpoint-independent", "address-dependent", "preserved", "from outside", "no UDP gets through"],
@@ -287,7 +287,7 @@ fn routers_show_what_was_asked_and_what_was_got() {
 fn other_traffic_has_a_table() {
     let mut record = sample::run(Shape { network: 5, ..SHAPE });
     record.cross[0].failure = Some("could not be opened within 3.0 s".into());
-    let html = run(&Frame::default(), &record).into_string();
+    let html = run(&Frame::default(), &record, &[]).into_string();
     says(
         &html,
         &[
@@ -296,7 +296,7 @@ fn other_traffic_has_a_table() {
             "UDP alice → carol 4 Mbit/s, packets of 1200 bytes 1 not sent in time 250 ms",
         ],
     );
-    let html = run(&Frame::default(), &sample::run(SHAPE)).into_string();
+    let html = run(&Frame::default(), &sample::run(SHAPE), &[]).into_string();
     assert!(!html.contains("Other traffic"));
 }
 
@@ -310,7 +310,7 @@ fn a_run_with_nothing_in_it_still_has_a_page() {
     record.series.clear();
     record.commit = None;
     record.commit_detail = None;
-    let html = run(&Frame::default(), &record).into_string();
+    let html = run(&Frame::default(), &record, &[]).into_string();
     says(&html, &["could not be set up.", "no such file", "not measured", "It was not probed", "released no packet"]);
 }
 
@@ -353,7 +353,7 @@ async fn hostile_texts_stay_texts() {
         let note = Some(attack.into());
         record.recoveries = vec![Recovery { from_ns: 1, until_ns: 1, what: attack.into(), seconds: None, note }];
         let pages = [
-            run(&Frame::default(), &record).into_string(),
+            run(&Frame::default(), &record, &[]).into_string(),
             overview_of([record.clone()]).await,
             scenario_of(&record.scenario, [record.clone()]).await,
         ];

@@ -136,7 +136,10 @@ fn file_of(address: &str) -> Option<String> {
         file.push_str(&plain(part));
         file.push('/');
     }
-    Some(file + "index.html")
+    match path.rsplit('/').next() {
+        Some("record.json" | "series.csv") if kind == "run" => Some(file.trim_end_matches('/').to_owned()),
+        _ => Some(file + "index.html"),
+    }
 }
 
 /// A name that is one on every file system and in every address: letters, digits and a few signs; the rest by its code.
@@ -166,6 +169,7 @@ mod tests {
             ("/scenario/..%2Fx", Some("scenario/~2e.~252Fx/index.html")),
             ("/run/1?project=a&host=b", Some("project~3da~26host~3db/run/1/index.html")),
             ("/assets/style.css?v=1", Some("assets/style.css")),
+            ("/run/1/series.csv", Some("run/1/series.csv")),
             ("/compare", Some("compare/index.html")),
             ("/compare?base=a&head=b", None),
             ("/scenario/x?from=a", None),

@@ -5,10 +5,12 @@ use crate::page::{self, AlertPage, Alerts, CommitPage, Commits, Compare, Frame, 
 use axum::Router;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::Json;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use serde::Deserialize;
-use longhaul_record::{Alert, Outcome};
+use longhaul_record::{Alert, Outcome, RunRecord};
 use longhaul_store::{
     Commit, CommitValues, ComparisonSummary, ValuesQuery,AlertFilter, CommitFilter, ComparisonFilter, OverviewQuery, RunFilter, SeriesQuery};
 
@@ -23,6 +25,8 @@ const MOST_COMMITS: u32 = 5_000;
 const ROWS: u32 = 200;
 /// Runs of one commit.
 const COMMIT_RUNS: u32 = 10_000;
+/// Runs that one can be laid beside.
+const BESIDE: usize = 8;
 /// Runs that the health of a machine is judged by, and how far back.
 const HEALTH_RUNS: u32 = 20_000;
 const HEALTH_WEEKS: i64 = 8;
@@ -35,6 +39,9 @@ pub(super) fn routes() -> Router<App> {
         .route("/", get(overview))
         .route("/scenario/{*name}", get(scenario))
         .route("/run/{id}", get(run))
+        .route("/run/{id}/record.json", get(record))
+        .route("/run/{id}/series.csv", get(series_csv))
+        .route("/compare/runs", get(two_runs))
         .route("/commit/{sha}", get(commit))
         .route("/compare", get(compare))
         .route("/comparison/{id}", get(comparison))
@@ -174,12 +181,64 @@ fn bad(frame: Frame, detail: String) -> Failure {
     Failure(frame, Problem::BadRequest { detail })
 }
 
+/// The run that a part of an address names.
+async fn run_named(app: &App, frame: &Frame, id: &str) -> Result<RunRecord, Failure> {
+    let found = app.store.run(id).await.map_err(|error| unreadable(&error))?;
+    found.ok_or_else(|| Failure(frame.clone(), Problem::Unknown { what: "run", id: id.to_owned() }))
+}
+
 async fn run(State(app): State<App>, frame: Frame, id: Part) -> Answer {
     let id = part(&frame, id)?;
-    match app.store.run(&id).await.map_err(|error| unreadable(&error))? {
-        Some(run) => Ok(answer(StatusCode::OK, &page::run(&frame, &run))),
-        None => Err(Failure(frame, Problem::Unknown { what: "run", id })),
+    let run = run_named(&app, &frame, &id).await?;
+    let filter = RunFilter {
+        project: Some(run.project.clone()),
+        host: Some(run.host.fingerprint.clone()),
+        scenario: Some(run.scenario.clone()),
+        outcome: Some(Outcome::Ok),
+        limit: COMMIT_RUNS,
+        ..RunFilter::default()
+    };
+    let mut others = app.store.runs(&filter).await.map_err(|error| unreadable(&error))?;
+    others.retain(|other| other.id != run.id && other.seed == run.seed && other.scenario_hash == run.scenario_hash);
+    others.truncate(BESIDE);
+    Ok(answer(StatusCode::OK, &page::run(&frame, &run, &others)))
+}
+
+/// The record as it was inserted.
+async fn record(State(app): State<App>, frame: Frame, id: Part) -> Answer {
+    let id = part(&frame, id)?;
+    let run = run_named(&app, &frame, &id).await?;
+    Ok(Json(run).into_response())
+}
+
+/// What is drawn over time, a line for each interval.
+async fn series_csv(State(app): State<App>, frame: Frame, id: Part) -> Answer {
+    let id = part(&frame, id)?;
+    let run = run_named(&app, &frame, &id).await?;
+    let kind = (header::CONTENT_TYPE, "text/csv; charset=utf-8");
+    let mut rows = Vec::new();
+    match longhaul_interop::over_time::csv(&run, &mut rows) {
+        Ok(()) => Ok((StatusCode::OK, [kind], rows).into_response()),
+        Err(error) => Err(Failure(frame, Problem::Store { detail: error.to_string() })),
     }
+}
+
+/// Which two runs.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct TwoRuns {
+    a: String,
+    b: String,
+}
+
+async fn two_runs(State(app): State<App>, frame: Frame, runs: Result<Query<TwoRuns>, QueryRejection>) -> Answer {
+    let runs = match runs {
+        Ok(Query(runs)) => runs,
+        Err(error) => return Err(bad(frame, error.body_text())),
+    };
+    let a = run_named(&app, &frame, runs.a.trim()).await?;
+    let b = run_named(&app, &frame, runs.b.trim()).await?;
+    Ok(answer(StatusCode::OK, &page::two_runs(&frame, &a, &b)))
 }
 
 async fn commit(State(app): State<App>, frame: Frame, sha: Part) -> Answer {

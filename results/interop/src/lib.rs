@@ -15,6 +15,7 @@ pub mod hyperfine;
 pub mod iperf3;
 pub mod metro;
 pub mod openmetrics;
+pub mod over_time;
 pub mod points;
 pub mod quic_interop;
 pub mod records;
