@@ -5,13 +5,17 @@
 //! files. `page` takes contexts and gives HTML, `chart`
 //! takes numbers and gives SVG: both are pure. Only `server` talks to a store.
 //!
-//! **Invariant:** reads only, never depends on `netsim`, shows no number of a failed run, computes no verdict of its
+//! Whoever wants to change something needs a token ([`Scope`]) and a server that was told to accept it ([`Service`]).
+//!
+//! **Invariant:** pages only read, never depends on `netsim`, shows no number of a failed run, computes no verdict of its
 //! own, and escapes every stored text.
 
+mod access;
 mod assets;
 mod chart;
 mod html;
 mod page;
 mod server;
 
-pub use server::{BindError, ExportError, Exported, bind, export, router, serve};
+pub use access::{Denied, Scope, token_hash, token_text};
+pub use server::{BindError, ExportError, Exported, Service, bind, export, router, serve};

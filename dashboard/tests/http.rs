@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::{Request, Response, header};
 use http_body_util::BodyExt;
-use longhaul_dashboard::{BindError, bind, router, serve};
+use longhaul_dashboard::{BindError, Service, bind, router, serve};
 use longhaul_record::{Alert, Comparison, RunRecord};
 use longhaul_sqlite::SqliteStore;
 use longhaul_store::testing::sample::{self, Shape};
@@ -30,7 +30,7 @@ async fn sample_store() -> (Arc<SqliteStore>, tempfile::TempDir) {
 }
 
 async fn get(store: Arc<dyn Store>, path: &str) -> Response<Body> {
-    router(store).oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap()
+    router(store, Service::Show).oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap()
 }
 
 async fn text(response: Response<Body>) -> String {
@@ -191,7 +191,7 @@ async fn serving_ends_when_told_to() {
     let (store, _dir) = sample_store().await;
     let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let server = tokio::spawn(serve(listener, store, async {
+    let server = tokio::spawn(serve(listener, store, Service::Show, async {
         let _ = stopped.await;
     }));
     stop.send(()).unwrap();

@@ -6,10 +6,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use longhaul_dashboard::{export, router};
+use longhaul_dashboard::{Scope, Service, export, router, token_hash, token_text};
 use longhaul_record::{Alert, AlertKind, AlertState, CommitRange, Outcome, SYNTHETIC_HOST, SeriesName};
 use longhaul_sqlite::SqliteStore;
-use longhaul_store::{CommitFilter, ComparisonFilter, RunFilter, SeriesQuery, Store};
+use longhaul_store::{AlertFilter, CommitFilter, ComparisonFilter, RunFilter, SeriesQuery, Store, Token};
 use longhaul_synthetic::{PROJECT, Plan, comparisons, runs};
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Component, Path, PathBuf};
@@ -40,15 +40,40 @@ impl Site {
         }
         let store = Arc::new(store);
         store.put_alerts(&[alert(&store).await]).await.unwrap();
-        Site { router: router(store.clone()), store, _dir: dir }
+        Site { router: router(store.clone(), Service::Accept), store, _dir: dir }
     }
 
     async fn get(&self, path: &str) -> (StatusCode, String) {
-        let request = Request::get(path).body(Body::empty()).unwrap();
+        self.answer(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    async fn answer(&self, request: Request<Body>) -> (StatusCode, String) {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    async fn post(&self, path: &str, form: &str) -> (StatusCode, String) {
+        let request = Request::post(path).header("content-type", "application/x-www-form-urlencoded");
+        self.answer(request.body(Body::from(form.to_owned())).unwrap()).await
+    }
+
+    /// A token that allows these.
+    async fn token(&self, n: u8, scopes: &[Scope], project: Option<&str>) -> String {
+        let text = token_text([n; 32]);
+        let token = Token {
+            id: format!("token-{n}"),
+            name: "anna".into(),
+            scope: Scope::join(scopes),
+            hash: token_hash(&text),
+            project: project.map(str::to_owned),
+            created_ms: 1,
+            last_used_ms: None,
+            revoked_ms: None,
+        };
+        self.store.put_token(&token).await.unwrap();
+        text
     }
 
     /// Full hashes, newest first.
@@ -296,4 +321,48 @@ async fn what_cannot_be_answered_says_why() {
         assert!(words.contains(expect), "{path}: {expect:?} is missing in {words}");
         assert!(words.contains("To the overview"), "{path} leads nowhere");
     }
+}
+
+/// Only whoever has a token for it says what an alert is, and what is said stays with who said it.
+#[tokio::test]
+async fn triage_needs_a_token_for_it() {
+    let site = Site::of(&Plan { commits: 24, scenarios: 7, subjects: 1, runs: 1, nat: false, ..PLAN }).await;
+    let page = "/alert/01a20140-adbd-7661-9bef-a0ccc7ac7767";
+    let (ingest, other) = (site.token(1, &[Scope::Ingest], None).await, site.token(2, &[Scope::Triage], Some("other")).await);
+    let (good, gone) = (site.token(3, &Scope::ALL, Some(PROJECT)).await, site.token(4, &Scope::ALL, None).await);
+    assert!(site.store.revoke_token("token-4", 2).await.unwrap());
+    let rows = [
+        ("state=invalid&note=x&token=".into(), 401, "this needs a token"),
+        ("state=invalid&note=x&token=guess".into(), 401, "nobody knows this token, or it was revoked"),
+        (format!("state=invalid&note=x&token={gone}"), 401, "nobody knows this token, or it was revoked"),
+        (format!("state=invalid&note=x&token={ingest}"), 403, "does not allow to triage; it is for: ingest"),
+        (format!("state=invalid&note=x&token={other}"), 403, "for the project other alone"),
+        (format!("state=fixed&note=x&token={good}"), 400, "an alert cannot be made \"fixed\""),
+        (format!("state=invalid&note=+&token={good}"), 400, "who says so, and why"),
+        (format!("state=invalid&note={}&token={good}", "x".repeat(501)), 400, "who says so, and why"),
+        (format!("state=invalid&token={good}"), 400, "missing field `note`"),
+    ];
+    for (form, status, expect) in rows {
+        let (got, html) = site.post(page, &form).await;
+        let words = text(&html);
+        assert_eq!(got.as_u16(), status, "{form}: {words}");
+        assert!(words.contains(expect), "{form}: {expect:?} is missing in {words}");
+        assert!(!html.contains(&good) && !html.contains(&ingest), "a page never says a token");
+    }
+    let state = async || site.store.alerts(&AlertFilter::default()).await.unwrap()[0].clone();
+    assert_eq!(state().await.history.len(), 1, "what was refused changed nothing");
+    let (got, _) = site.post(page, &format!("state=acknowledged&note=known+to+%3Cb%3Eme&token={good}")).await;
+    assert_eq!(got, StatusCode::SEE_OTHER);
+    let alert = state().await;
+    assert_eq!(alert.state, AlertState::Acknowledged);
+    assert_eq!(alert.history[1].note, "known to <b>me (by the token anna)");
+    let (_, html) = site.get(page).await;
+    assert!(html.contains("known to &lt;b&gt;me") && html.contains("acknowledged"));
+    assert!(site.store.tokens().await.unwrap().iter().any(|token| token.id == "token-3" && token.last_used_ms.is_some()));
+    // A server that was not told to take anything has no form, and takes nothing.
+    let closed = Site { router: router(site.store.clone(), Service::Show), store: site.store.clone(), _dir: tempfile::tempdir().unwrap() };
+    let (_, html) = closed.get(page).await;
+    assert!(!html.contains("<form class=\"triage\""));
+    let (got, _) = closed.post(page, &format!("state=invalid&note=x&token={good}")).await;
+    assert_eq!(got, StatusCode::METHOD_NOT_ALLOWED);
 }

@@ -1,9 +1,11 @@
 //! From a store to pages over HTTP.
 
+mod clock;
 mod export;
 mod feeds;
 mod frame;
 mod pages;
+mod triage;
 
 use crate::assets;
 use crate::page::{Frame, Problem, Served, problem};
@@ -42,9 +44,23 @@ impl App {
     }
 }
 
+/// What a server does for its visitors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Service {
+    /// Shows what there is.
+    #[default]
+    Show,
+    /// Also takes results and triage, from whoever has a token for it. The store must be open for writing.
+    Accept,
+}
+
 /// The dashboard as a service; every answer carries the security headers.
-pub fn router(store: Arc<dyn Store>) -> Router {
-    routes(App { store, served: Served::ReadOnly })
+pub fn router(store: Arc<dyn Store>, service: Service) -> Router {
+    let served = match service {
+        Service::Show => Served::ReadOnly,
+        Service::Accept => Served::Writable,
+    };
+    routes(App { store, served })
 }
 
 fn routes(app: App) -> Router {
@@ -93,9 +109,10 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
 pub async fn serve(
     listener: TcpListener,
     store: Arc<dyn Store>,
+    service: Service,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, router(store)).with_graceful_shutdown(shutdown).await
+    axum::serve(listener, router(store, service)).with_graceful_shutdown(shutdown).await
 }
 
 async fn headers(request: Request, next: Next) -> Response {

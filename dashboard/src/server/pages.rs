@@ -1,13 +1,14 @@
 //! One handler a page: asks the store, fills in the page's context.
 
+use super::triage::say;
 use super::{Answer, App, Failure, answer, unreadable};
 use crate::page::{self, AlertPage, Alerts, CommitPage, Commits, Compare, Frame, Health, Overview, Problem, Scenario, View};
 use axum::Router;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::{FormRejection, PathRejection, QueryRejection};
+use axum::extract::{Form, Path, Query, State};
 use axum::Json;
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
 use serde::Deserialize;
 use longhaul_record::{Alert, Outcome, RunRecord};
@@ -46,7 +47,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/compare", get(compare))
         .route("/comparison/{id}", get(comparison))
         .route("/alerts", get(alerts))
-        .route("/alert/{id}", get(alert))
+        .route("/alert/{id}", get(alert).post(triage))
         .route("/health", get(health))
 }
 
@@ -358,6 +359,36 @@ async fn alert(State(app): State<App>, frame: Frame, id: Part) -> Answer {
     let id = part(&frame, id)?;
     let page = alert_page(&app, frame, id).await?;
     Ok(answer(StatusCode::OK, &page::alert(&page)))
+}
+
+/// What somebody says of an alert.
+#[derive(Debug, Deserialize)]
+struct Triage {
+    state: String,
+    note: String,
+    token: String,
+}
+
+/// Keeps it, and shows the alert again; without a right to, with the reason.
+async fn triage(
+    State(app): State<App>,
+    frame: Frame,
+    id: Part,
+    form: Result<Form<Triage>, FormRejection>,
+) -> Answer {
+    let id = part(&frame, id)?;
+    let mut page = alert_page(&app, frame, id).await?;
+    let form = match form {
+        Ok(Form(form)) => form,
+        Err(error) => return Err(bad(page.frame, error.body_text())),
+    };
+    match say(&app, &mut page.alert, &form.token, &form.state, &form.note).await {
+        Ok(()) => Ok(Redirect::to(&page.frame.links.alert(&page.alert.id)).into_response()),
+        Err(refusal) => {
+            page.refused = Some(refusal.to_string());
+            Ok(answer(refusal.status(), &page::alert(&page)))
+        }
+    }
 }
 
 async fn alert_page(app: &App, frame: Frame, id: String) -> Result<AlertPage, Failure> {

@@ -1,7 +1,7 @@
 //! What a visitor does and sees.
 
 use super::driver::{Browser, Driver, Outcome, text};
-use longhaul_dashboard::{bind, serve};
+use longhaul_dashboard::{Service, bind, serve};
 use longhaul_record::Outcome as RunOutcome;
 use longhaul_sqlite::SqliteStore;
 use longhaul_store::testing::sample::{self, Shape};
@@ -44,7 +44,7 @@ impl Site {
         let store = Arc::new(store);
         let listener = bind(([127, 0, 0, 1], 0).into()).await.map_err(text)?;
         let address = listener.local_addr().map_err(text)?;
-        let server = tokio::spawn(serve(listener, store.clone(), std::future::pending()));
+        let server = tokio::spawn(serve(listener, store.clone(), Service::Accept, std::future::pending()));
         Ok(Site { address, store, server, _dir: dir })
     }
 

@@ -3,6 +3,7 @@
 use crate::place::Place;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
+use longhaul_dashboard::Scope;
 use longhaul_record::AlertState;
 use netsim_lab::{Engines, Lab, LabError, LinkEngine, NatEngine};
 use netsim_topology::Plan;
@@ -69,6 +70,47 @@ pub(crate) enum Command {
     /// Check, copy, thin out or merge databases
     #[command(subcommand)]
     Db(DbCommand),
+    /// Say who may hand results to a server, and say what alerts are
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token, and print it
+    Create {
+        /// Whose it is, or what for
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        name: String,
+        /// What it allows: ingest, triage. May be given twice
+        #[arg(long, required = true, value_parser = token_scope)]
+        scope: Vec<Scope>,
+        /// Only for this project
+        #[arg(long)]
+        project: Option<String>,
+        #[command(flatten)]
+        db: DbArg,
+    },
+    /// List tokens: never their text, of which only a hash is kept
+    List {
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        db: DbArg,
+    },
+    /// End a token for good
+    Revoke {
+        /// Its id, or the end of it
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        id: String,
+        #[command(flatten)]
+        db: DbArg,
+    },
+}
+
+fn token_scope(text: &str) -> Result<Scope, String> {
+    Scope::parse(text).ok_or_else(|| format!("there is no such scope; there are: {}", Scope::join(&Scope::ALL)))
 }
 
 /// Where results are kept.
@@ -426,6 +468,9 @@ pub(crate) struct ServeArgs {
     /// Where to serve
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:4747")]
     pub(crate) listen: SocketAddr,
+    /// Also take results and triage, from whoever has a token: see `longhaul token`
+    #[arg(long)]
+    pub(crate) accept: bool,
     #[command(flatten)]
     pub(crate) db: DbArg,
 }

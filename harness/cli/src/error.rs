@@ -177,6 +177,17 @@ pub(crate) enum CliError {
         #[source]
         source: InsertError,
     },
+    /// No token, or more than one, is called so.
+    #[error("{}", if *count == 0 { format!("there is no token {id}; `longhaul token list` shows all") } else { format!("{count} tokens end with {id}; say more of the id") })]
+    UnknownToken {
+        /// What was asked for.
+        id: String,
+        /// How many there are.
+        count: usize,
+    },
+    /// A token could not be kept.
+    #[error("the token could not be recorded")]
+    PutToken(#[source] InsertError),
     /// The dashboard as files.
     #[error(transparent)]
     Site(#[from] ExportError),
@@ -256,6 +267,7 @@ impl CliError {
             | CliError::NoCommit
             | CliError::UnknownAlert { .. }
             | CliError::HoldsMeasurements { .. }
+            | CliError::UnknownToken { .. }
             | CliError::Site(ExportError::NotEmpty { .. })
             | CliError::Terminal
             | CliError::Unfit { .. }
@@ -290,6 +302,7 @@ impl CliError {
             | CliError::Insert { .. }
             | CliError::PutAlerts(_)
             | CliError::Demo(_)
+            | CliError::PutToken(_)
             | CliError::Site(_)
             | CliError::InsertComparison { .. }
             | CliError::Setup { .. }

@@ -37,6 +37,7 @@ mod serve;
 mod stop;
 mod subject;
 mod table;
+mod token;
 
 use args::{Args, Command, ExportCommand};
 use clap::Parser;
@@ -88,6 +89,7 @@ fn dispatch(args: Args) -> Result<ExitCode, CliError> {
         Command::Export(ExportCommand::Openmetrics(args)) => export::openmetrics(&args).map(done),
         Command::Export(ExportCommand::Site(args)) => serve::site(&args).map(done),
         Command::Db(command) => db::command(&command).map(done),
+        Command::Token(command) => token::command(&command).map(done),
         Command::Lab(command) => lab::command(&command),
     }
 }

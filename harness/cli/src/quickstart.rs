@@ -8,6 +8,7 @@ use crate::output;
 use crate::run;
 use crate::serve;
 use crate::stop::Stop;
+use longhaul_dashboard::Service;
 use longhaul_record::Exit;
 
 /// Checks the machine, runs the quick suite, records and shows it.
@@ -31,7 +32,7 @@ pub(crate) fn quickstart(args: &QuickstartArgs) -> Result<Exit, CliError> {
     runtime.block_on(store.close());
     if let Some(listener) = listener {
         let store = runtime.block_on(args.measure.db.open_read_only())?;
-        serve::until_stopped(&runtime, listener, store, &stop)?;
+        serve::until_stopped(&runtime, listener, store, Service::Show, &stop)?;
     }
     Ok(exit)
 }

@@ -5,6 +5,7 @@ use crate::error::CliError;
 use crate::output;
 use crate::run::runtime;
 use crate::stop::Stop;
+use longhaul_dashboard::Service;
 use longhaul_record::{Exit, text};
 use longhaul_store::Upkeep;
 use std::sync::Arc;
@@ -16,9 +17,12 @@ use tokio::runtime::Runtime;
 pub(crate) fn command(args: &ServeArgs) -> Result<Exit, CliError> {
     let stop = Stop::on_signals()?;
     let runtime = runtime()?;
-    let store = runtime.block_on(args.db.open_read_only())?;
+    let (store, service) = match args.accept {
+        true => (runtime.block_on(args.db.open())?, Service::Accept),
+        false => (runtime.block_on(args.db.open_read_only())?, Service::Show),
+    };
     let listener = runtime.block_on(longhaul_dashboard::bind(args.listen))?;
-    until_stopped(&runtime, listener, store, &stop)?;
+    until_stopped(&runtime, listener, store, service, &stop)?;
     Ok(Exit::Pass)
 }
 
@@ -40,6 +44,7 @@ pub(crate) fn until_stopped(
     runtime: &Runtime,
     listener: TcpListener,
     store: Arc<dyn Upkeep>,
+    service: Service,
     stop: &Stop,
 ) -> Result<(), CliError> {
     if let Ok(address) = listener.local_addr() {
@@ -53,6 +58,6 @@ pub(crate) fn until_stopped(
         }
     };
     runtime
-        .block_on(longhaul_dashboard::serve(listener, store, wanted))
+        .block_on(longhaul_dashboard::serve(listener, store, service, wanted))
         .map_err(|source| CliError::Environment { what: "the dashboard stopped", source })
 }
