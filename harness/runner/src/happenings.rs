@@ -34,7 +34,8 @@ fn short(text: &str) -> String {
 pub(crate) fn mappings<'a>(events: impl Iterator<Item = (&'a str, MappingEvent)>, since: Time) -> Vec<NatMapping> {
     let mut all: Vec<(NatMapping, MappingEvent)> = Vec::new();
     for (router, event) in events {
-        let at_s = event.at.as_nanos() as f64 / 1e9 - since.as_nanos() as f64 / 1e9;
+        // Differences of whole nanoseconds: those of fractions of seconds have noise in their last digits.
+        let at_s = (event.at.as_nanos() as i64).wrapping_sub(since.as_nanos() as i64) as f64 / 1e9;
         let Some(why) = event.ended else {
             let mapping = NatMapping {
                 router: router.to_owned(),
@@ -109,7 +110,9 @@ mod tests {
         let rows: Vec<(&str, &str, f64, Option<f64>, Option<MappingEnd>)> = got
             .iter()
             .map(|m| (m.router.as_str(), m.internal.as_str(), m.from_s, m.until_s, m.end))
-            .map(|(a, b, from, until, end)| (a, b, (from * 1e3).round() / 1e3, until.map(|t| (t * 1e3).round() / 1e3), end))
+            .map(|(a, b, from, until, end)| {
+                (a, b, (from * 1e3).round() / 1e3, until.map(|t| (t * 1e3).round() / 1e3), end)
+            })
             .collect();
         assert_eq!(
             rows,
