@@ -150,7 +150,7 @@ fn hostile_texts_stay_texts() {
             lane.title = text.into();
             match &mut lane.content {
                 Content::Bars(bars) => {
-                    bars.iter_mut().for_each(|bar| (bar.label, bar.detail) = (text.into(), text.into()))
+                    bars.iter_mut().for_each(|bar| (bar.label, bar.detail) = (text.into(), text.into()));
                 }
                 Content::Rate(traces) | Content::Level(traces) | Content::Events(traces) => {
                     traces.iter_mut().for_each(|trace| trace.label = text.into());
