@@ -120,7 +120,7 @@ async fn clicks(driver: &Driver) -> Outcome {
     browser.click("table.runs a[href^='/run/']").await?;
     let headline = browser.text("h1").await?;
     check(headline.contains(" fetched 32 MiB from alice in "), || headline.clone())?;
-    let lanes = browser.eval("return document.querySelectorAll('svg.timeline polyline').length").await?;
+    let lanes = browser.eval("return document.querySelectorAll('svg.timeline path[stroke-linejoin]').length").await?;
     check(lanes.as_u64() >= Some(2), || format!("{lanes} lines"))?;
     browser.click("header .brand").await?;
     check(browser.text("h1").await?.contains("measurement"), || "the way back".into())?;
