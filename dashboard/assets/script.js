@@ -79,6 +79,8 @@ class Charts {
     const { svg } = chart;
     let from = null;
     svg.setAttribute('tabindex', '0');
+    // What has parts that lead somewhere is no picture.
+    svg.setAttribute('role', 'group');
     svg.setAttribute('aria-description', 'Arrow keys go through the commits; Enter compares one with the one before.');
     svg.addEventListener('pointermove', event => {
       const i = chart.at(event);

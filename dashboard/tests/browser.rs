@@ -9,10 +9,11 @@
 mod browser {
     pub(crate) mod driver;
     pub(crate) mod pages;
+    pub(crate) mod script;
 }
 
 use browser::driver::Driver;
-use browser::pages;
+use browser::{pages, script};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,12 +30,19 @@ fn main() -> ExitCode {
     let shots = std::env::var_os("LONGHAUL_SCREENSHOTS");
     let mut trials: Vec<Trial> = pages::CASES
         .iter()
+        .chain(script::CASES)
         .map(|(name, case)| {
             let driver = driver.clone();
             let ignored = driver.is_none();
             Trial::test(*name, move || on(driver.as_deref(), *case)).with_ignored_flag(ignored)
         })
         .collect();
+    let axe = std::env::var_os("LONGHAUL_AXE");
+    if axe.is_none() {
+        println!("SKIPPED: accessibility: LONGHAUL_AXE names no axe.min.js (npm: axe-core)");
+    }
+    let (ignored, own) = (driver.is_none() || axe.is_none(), driver.clone());
+    trials.push(Trial::test("axe_finds_nothing_serious", move || on(own.as_deref(), script::accessible)).with_ignored_flag(ignored));
     let ignored = driver.is_none() || shots.is_none();
     if shots.is_none() {
         println!("SKIPPED: screenshots: LONGHAUL_SCREENSHOTS names no directory to write them to");

@@ -104,7 +104,15 @@ impl Axis {
         // Counting in whole steps keeps rounding errors from adding up.
         let count = (last - first).clamp(1.0, 50.0) as i32;
         let ticks: Vec<f64> = (0..=count).map(|i| (first + f64::from(i)) * step).collect();
-        Axis { low: first * step, high: (first + f64::from(count)) * step, ticks, scale: Scale::Linear, unit, divisor, name }
+        Axis {
+            low: first * step,
+            high: (first + f64::from(count)) * step,
+            ticks,
+            scale: Scale::Linear,
+            unit,
+            divisor,
+            name,
+        }
     }
 
     /// An axis from zero to just above `peak`, with the ticks that lie below: for low lanes, where a tick above the

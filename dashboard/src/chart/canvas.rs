@@ -264,8 +264,7 @@ mod tests {
 
     #[test]
     fn an_ink_survives_its_code() {
-        let others =
-            [Ink::Text, Ink::Soft, Ink::Rule, Ink::Bad, Ink::Queue, Ink::Good, Ink::Warn, Ink::Paper];
+        let others = [Ink::Text, Ink::Soft, Ink::Rule, Ink::Bad, Ink::Queue, Ink::Good, Ink::Warn, Ink::Paper];
         let inks = (0..6).map(Ink::Subject).chain(others);
         for ink in inks {
             assert_eq!(Ink::decode(ink.line(10).color()), ink);

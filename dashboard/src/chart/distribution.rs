@@ -192,7 +192,8 @@ impl Sheet {
     fn boxes(&self, body: &mut String, sets: &[(&Set, Vec<f64>)]) {
         for (n, (set, values)) in sets.iter().enumerate() {
             let top = self.plot.top + f64::from(ROW) * n as f64;
-            let median = quantile(values, 0.5).map_or_else(|| "nothing measured".into(), |median| self.unit.text(median));
+            let median =
+                quantile(values, 0.5).map_or_else(|| "nothing measured".into(), |median| self.unit.text(median));
             words(body, set.ink, (0.0, top + 12.0), Anchor::Start, &fitted(&set.label, self.plot.width() * 0.6));
             words(body, Ink::Soft, (self.plot.right + 36.0, top + 12.0), Anchor::End, &median);
             self.one_box(body, set, values, top + 30.0);

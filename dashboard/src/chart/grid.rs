@@ -89,8 +89,7 @@ pub(crate) fn grid(
         None => builder.margin_bottom(bottom),
     };
     let places = ticks.map_or_else(Vec::new, |ticks| ticks.at.clone());
-    let mut chart =
-        builder.build_cartesian_2d(Span::new(0.0..1.0, places), span).map_err(|error| error.to_string())?;
+    let mut chart = builder.build_cartesian_2d(Span::new(0.0..1.0, places), span).map_err(|error| error.to_string())?;
     let label = ("sans-serif", 11.5 * f64::from(UNIT)).into_font().color(&Ink::Soft.color());
     chart
         .configure_mesh()

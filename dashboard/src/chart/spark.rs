@@ -130,14 +130,8 @@ mod tests {
         insta::assert_snapshot!(sparkline("none", &[], Unit::BitsPerSecond, Ink::Subject(2)));
         let values = [48.1e6, 47.0e6, f64::NAN, 42.0e6, 41.5e6, f64::NAN];
         let (change, status) = (Some((3, Mood::Bad)), Mood::Bad);
-        let chart = Spark {
-            title: "a step",
-            values: &values,
-            unit: Unit::BitsPerSecond,
-            ink: Ink::Subject(0),
-            change,
-            status,
-        };
+        let chart =
+            Spark { title: "a step", values: &values, unit: Unit::BitsPerSecond, ink: Ink::Subject(0), change, status };
         insta::assert_snapshot!(spark(&chart));
         for text in crate::chart::testing::HOSTILE {
             crate::chart::testing::check(&spark(&Spark { title: text, change: Some((99, Mood::Good)), ..chart }));

@@ -67,7 +67,7 @@ pub(crate) fn json_number(value: f64) -> String {
     }
     let power = value.abs().log10().floor() as i32 - 3;
     let digits = (value / 10f64.powi(power)).round();
-    if (0..=2).contains(&power) || (power < 0 && power >= -6) {
+    if (0..=2).contains(&power) || (-6..0).contains(&power) {
         let places = (-power).max(0) as usize;
         let text = format!("{:.places$}", digits * 10f64.powi(power));
         return if places > 0 { text.trim_end_matches('0').trim_end_matches('.').into() } else { text };
@@ -95,9 +95,11 @@ pub(crate) fn document_with(
 ) -> String {
     let Size { width, height } = size;
     let (title, description) = (escape(title), escape(description));
+    // What has links in it is no picture to those who do not see it: its parts would be hidden from them.
+    let role = if body.contains("<a ") { "group" } else { "img" };
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"{class}\" width=\"{width}\" height=\"{height}\" \
-         viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{title}\"{attributes}><title>{title}</title>\
+         viewBox=\"0 0 {width} {height}\" role=\"{role}\" aria-label=\"{title}\"{attributes}><title>{title}</title>\
          <desc>{description}</desc>{body}</svg>"
     )
 }
@@ -191,7 +193,8 @@ pub(crate) fn fitted(text: &str, room: f64) -> String {
 /// their hyphens.
 pub(crate) fn wrapped(text: &str, room: f64, lines: usize) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    // Not at no-break spaces: a number stays with its unit.
+    for word in text.split([' ', '\n', '\t']).filter(|word| !word.is_empty()) {
         let parts = if wide(word) > room { word.split_inclusive('-').collect() } else { vec![word] };
         for (n, part) in parts.into_iter().enumerate() {
             let gap = if n == 0 { " " } else { "" };
@@ -208,7 +211,8 @@ pub(crate) fn wrapped(text: &str, room: f64, lines: usize) -> Vec<String> {
         let rest = out.split_off(lines.max(1) - 1).join(" ");
         out.push(rest);
     }
-    out.iter().map(|line| fitted(line, room)).collect()
+    // A mark between two things has nothing to say at the end of a line.
+    out.iter().map(|line| fitted(line.trim_end_matches(" ·"), room)).collect()
 }
 
 /// A path's data, in relative steps of a tenth of a pixel: short, and without drift.
@@ -383,7 +387,8 @@ mod tests {
     fn texts_are_cut_to_their_room() {
         assert_eq!(fitted("short", 100.0), "short");
         assert_eq!(fitted("", 0.0), "");
-        for text in ["a rather long name of something", "مرحبا بالعالم مرحبا بالعالم", "<script>alert(1)</script>"] {
+        for text in ["a rather long name of something", "مرحبا بالعالم مرحبا بالعالم", "<script>alert(1)</script>"]
+        {
             let cut = fitted(text, 80.0);
             assert!(cut.ends_with('…') && wide(&cut) <= 82.0, "{cut}");
         }

@@ -22,7 +22,7 @@ pub(crate) fn check(svg: &str) {
     while let Some(at) = rest.find('<') {
         let end = at + rest[at..].find('>').expect("an element ends");
         let tag = &rest[at + 1..end];
-        assert!(tag.matches('"').count() % 2 == 0 && !tag.contains('<') && !tag.contains('\''), "{tag}");
+        assert!(tag.matches('"').count().is_multiple_of(2) && !tag.contains('<') && !tag.contains('\''), "{tag}");
         let name = tag.trim_start_matches('/').split([' ', '/']).next().unwrap();
         let known = "svg title desc metadata text tspan path rect circle line polyline polygon a g";
         assert!(known.split(' ').any(|known| known == name), "<{tag}>");

@@ -4,6 +4,8 @@ mod calibration;
 mod evidence;
 mod lanes;
 mod over_time;
+#[cfg(test)]
+mod tests;
 
 use super::{Frame, Served};
 use super::cross::cross;

@@ -164,6 +164,42 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", media).await
     }
 
+    /// Whether pages may run scripts.
+    pub(crate) async fn scripts(&self, may: bool) -> Outcome {
+        self.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": !may })).await
+    }
+
+    /// The pointer over a place of the window; with `button`, as it moves or presses.
+    pub(crate) async fn pointer(&self, kind: &str, x: f64, y: f64) -> Outcome {
+        let pressed = u8::from(kind != "mouseMoved");
+        let event = json!({ "type": kind, "x": x, "y": y, "button": if pressed == 1 { "left" } else { "none" }, "clickCount": pressed });
+        self.devtools("Input.dispatchMouseEvent", event).await
+    }
+
+    /// A key of the keyboard, pressed and let go.
+    pub(crate) async fn key(&self, key: &str, code: u32) -> Outcome {
+        for kind in ["rawKeyDown", "keyUp"] {
+            let event = json!({ "type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code });
+            self.devtools("Input.dispatchKeyEvent", event).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until `script` is true: what follows an event is done when it is done.
+    pub(crate) async fn until(&self, script: &str) -> Outcome {
+        let deadline = tokio::time::Instant::now() + STARTUP;
+        loop {
+            // While a page is left there is nothing to ask.
+            if matches!(self.eval(script).await, Ok(Value::Bool(true))) {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() > deadline {
+                let (page, said) = (self.eval("return location.href").await, self.console().await);
+                return Err(format!("never came true: {script}, at {page:?}, console {said:?}"));
+            }
+        }
+    }
+
     async fn devtools(&self, command: &str, parameters: Value) -> Outcome {
         let body = json!({ "cmd": command, "params": parameters });
         self.client.issue_cmd(Extra { path: "goog/cdp/execute", body }).await.map_err(text)?;

@@ -6,13 +6,14 @@ use longhaul_record::Outcome as RunOutcome;
 use longhaul_sqlite::SqliteStore;
 use longhaul_store::testing::sample::{self, Shape};
 use longhaul_store::{RunFilter, RunSummary, Store};
+use longhaul_synthetic::Plan;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
-type Future_<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
+pub(crate) type Future_<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
 pub(crate) type Case = for<'a> fn(&'a Driver) -> Future_<'a>;
 
 /// Every test of this target but the screenshots.
@@ -26,9 +27,9 @@ pub(crate) const CASES: &[(&str, Case)] = &[
 ];
 
 /// A dashboard on a port of its own, gone when dropped.
-struct Site {
+pub(crate) struct Site {
     address: SocketAddr,
-    store: Arc<SqliteStore>,
+    pub(crate) store: Arc<SqliteStore>,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
     _dir: Option<tempfile::TempDir>,
 }
@@ -48,6 +49,19 @@ impl Site {
         Ok(Site { address, store, server, _dir: dir })
     }
 
+    /// Invented history, with everything that the pages can show.
+    pub(crate) async fn demo(plan: &Plan) -> Outcome<Site> {
+        let site = Site::of([]).await?;
+        let all: Vec<_> = longhaul_synthetic::runs(plan).collect();
+        for some in all.chunks(500) {
+            site.store.insert_runs(some).await.map_err(text)?;
+        }
+        for comparison in longhaul_synthetic::comparisons(plan) {
+            site.store.insert_comparison(&comparison).await.map_err(text)?;
+        }
+        Ok(site)
+    }
+
     async fn of(runs: impl IntoIterator<Item = longhaul_record::RunRecord>) -> Outcome<Site> {
         let dir = tempfile::tempdir().map_err(text)?;
         let store = SqliteStore::open(dir.path().join("longhaul.db")).await.map_err(text)?;
@@ -57,7 +71,7 @@ impl Site {
         Site::of_store(store, Some(dir)).await
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
@@ -101,7 +115,7 @@ impl Site {
     }
 }
 
-fn check(holds: bool, otherwise: impl FnOnce() -> String) -> Outcome {
+pub(crate) fn check(holds: bool, otherwise: impl FnOnce() -> String) -> Outcome {
     if holds { Ok(()) } else { Err(otherwise()) }
 }
 
@@ -120,7 +134,7 @@ async fn clicks(driver: &Driver) -> Outcome {
     browser.click("table.runs a[href^='/run/']").await?;
     let headline = browser.text("h1").await?;
     check(headline.contains(" fetched 32 MiB from alice in "), || headline.clone())?;
-    let lanes = browser.eval("return document.querySelectorAll('svg.timeline path').length").await?;
+    let lanes = browser.eval("return document.querySelectorAll('svg.timeline path[stroke-linejoin]').length").await?;
     check(lanes.as_u64() >= Some(2), || format!("{lanes} lines"))?;
     browser.click("header .brand").await?;
     check(browser.text("h1").await?.contains("measurement"), || "the way back".into())?;

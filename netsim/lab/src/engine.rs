@@ -20,7 +20,7 @@ use crate::device::Device;
 use agenda::Agenda;
 use fidelity::Watch;
 use handle::{Command, Line, Restart};
-use netsim_fabric::{Fabric, LinkId, NodeId, Time};
+use netsim_fabric::{Fabric, LinkId, MappingEvent, NodeId, Time};
 use netsim_topology::Shards;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::EventFd;
@@ -165,6 +165,8 @@ struct Loop {
     since: Time,
     watch: Watch,
     timeline: Timeline,
+    /// What happened at each node's NATs before the last restart that kept its table.
+    mappings: Vec<Vec<MappingEvent>>,
     pace: Pace,
     spin: SpinBudget,
     wake_ups: WakeUps,
@@ -189,6 +191,7 @@ impl Loop {
         let now = clock::now();
         Ok(Loop {
             timeline: Timeline::new(links.clone(), start),
+            mappings: vec![Vec::new(); nodes.len()],
             fabric,
             agenda: Agenda::new(shard == 0),
             taps: Taps::default(),
@@ -406,6 +409,11 @@ impl Loop {
             port.forget_drops();
         }
         self.agenda.restart(&mut self.fabric, now, acts);
+        for (&node, earlier) in self.nodes.iter().zip(&mut self.mappings) {
+            // A table that is kept was filled by somebody. The fabric forgets whom it has told of that.
+            let events = self.fabric.take_mapping_events(now, node);
+            if keep { earlier.extend(events) } else { earlier.clear() }
+        }
         if keep {
             self.fabric.restart_keeping_state(now, seed);
         } else {
@@ -418,6 +426,17 @@ impl Loop {
         self.timeline.restart(now);
     }
 
+    /// What happened at each node's NATs since this was last asked.
+    fn mapping_events(&mut self, now: Time) -> Vec<Vec<MappingEvent>> {
+        let all = self.nodes.iter().zip(&mut self.mappings);
+        all.map(|(&node, earlier)| {
+            let mut events = std::mem::take(earlier);
+            events.extend(self.fabric.take_mapping_events(now, node));
+            events
+        })
+        .collect()
+    }
+
     fn snapshot(&mut self) -> Snapshot {
         let now = clock::now();
         self.watch.still_awake(now);
@@ -428,7 +447,7 @@ impl Loop {
             links: self.links.iter().map(|&link| self.fabric.link_counters(link)).collect(),
             routers: self.nodes.iter().map(|&node| self.fabric.router_drops(node)).collect(),
             flows: self.nodes.iter().map(|&node| self.fabric.flows(node) as u64).collect(),
-            mappings: self.nodes.iter().map(|&node| self.fabric.take_mapping_events(now, node)).collect(),
+            mappings: self.mapping_events(now),
             timeline: self.timeline.so_far(&mut self.fabric),
             watch: self.watch.clone(),
             port_drops: self.ports.iter_mut().map(|port| port.as_mut().map(Port::drops).unwrap_or_default()).collect(),

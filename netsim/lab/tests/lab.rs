@@ -41,6 +41,7 @@ fn main() {
     suite.test(network::the_same_seed_loses_the_same_packets);
     suite.test(network::tcp_arrives_whole_over_every_kind_of_link);
     suite.test(network::behind_a_nat_only_answers_come_in);
+    suite.test(network::a_nats_mappings_are_told_of_once);
     suite.test(network::two_labs_run_side_by_side);
     suite.test(network::calibration_sees_delay_loss_and_rate);
     suite.test(network::calibration_counts_what_it_asked_for);

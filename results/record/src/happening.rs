@@ -73,3 +73,24 @@ pub struct Stall {
     /// When it was over.
     pub until_s: f64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Series;
+
+    #[test]
+    fn what_was_not_recorded_is_absent() {
+        let series = r#"{"name":"payload","unit":"bit/s","interval_ms":50,"values":[1.0]}"#;
+        let read: Series = serde_json::from_str(series).unwrap();
+        assert_eq!((read.peer.as_deref(), serde_json::to_string(&read).unwrap().as_str()), (None, series));
+        let mapping = r#"{"router":"home","protocol":"udp","internal":"a","external":"b","from_s":-0.5}"#;
+        let read: NatMapping = serde_json::from_str(mapping).unwrap();
+        assert_eq!((read.until_s, read.end), (None, None));
+        assert_eq!(serde_json::to_string(&read).unwrap(), mapping);
+        let ended = NatMapping { until_s: Some(2.0), end: Some(MappingEnd::Flushed), ..read };
+        let text = serde_json::to_string(&ended).unwrap();
+        assert!(text.ends_with(r#""until_s":2.0,"end":"flushed"}"#), "{text}");
+        assert_eq!(serde_json::from_str::<NatMapping>(&text).unwrap(), ended);
+    }
+}

@@ -41,7 +41,11 @@ impl Sheet<'_, '_> {
         let changes = chart.changes.iter().filter(|one| inside(one.commit)).map(|change| {
             format!("{{\"at\":{},\"line\":{},\"text\":{}}}", change.commit, change.line, json_text(&change.text))
         });
-        let flags = chart.flags.iter().filter(|one| inside(one.commit)).map(|flag| format!("{{\"at\":{},\"text\":{}}}", flag.commit, json_text(&flag.text)));
+        let flags = chart
+            .flags
+            .iter()
+            .filter(|one| inside(one.commit))
+            .map(|flag| format!("{{\"at\":{},\"text\":{}}}", flag.commit, json_text(&flag.text)));
         let _ = write!(body, "],\"changes\":[{}],\"flags\":[{}]}}</metadata>", joined(changes), joined(flags));
     }
 

@@ -81,7 +81,13 @@ impl Sheet<'_, '_> {
             let since = self.chart.commits.get(change.commit).map_or("", String::as_str);
             let long = format!("{} since {since}", change.text);
             let mut mark = String::new();
-            rule(&mut mark, change.mood.ink(), (x, self.plot.top - 4.0), (x, self.plot.bottom), " stroke-opacity=\".5\"");
+            rule(
+                &mut mark,
+                change.mood.ink(),
+                (x, self.plot.top - 4.0),
+                (x, self.plot.bottom),
+                " stroke-opacity=\".5\"",
+            );
             let _ = write!(
                 mark,
                 "<path class=\"{} change\" fill=\"currentColor\" d=\"M{} {}l5 5-5 5-5-5z\">{}</path>",

@@ -81,8 +81,11 @@ fn everything_that_can_stand_on_a_line() {
     crate::chart::testing::picture("history-small", &history(&full(SMALL)));
     let log = History { scale: Scale::Log, ..chart(WIDE, vec![long("iroh", 2e6, 90), long("curl", 300e6, 90)], 90) };
     crate::chart::testing::picture("history-log", &history(&log));
-    let six: Vec<Line> =
-        ["reference", "iroh", "curl", "rsync", "other", "quiche"].iter().zip(1..).map(|(l, n)| long(l, 1e7 * f64::from(n), 3000)).collect();
+    let six: Vec<Line> = ["reference", "iroh", "curl", "rsync", "other", "quiche"]
+        .iter()
+        .zip(1..)
+        .map(|(l, n)| long(l, 1e7 * f64::from(n), 3000))
+        .collect();
     let changes = (0..6).map(|n| change(2001, n, "−10 %", Mood::Bad)).collect();
     crate::chart::testing::picture("history-many", &history(&History { changes, ..chart(WIDE, six, 3000) }));
     let few = line("reference", &[(0, "a", 48e6), (1, "a", 47e6), (3, "a", 48e6), (4, "b", 40e6)]);

@@ -67,7 +67,11 @@ impl Sheet<'_, '_> {
                 continue;
             }
             let at = (self.x(seconds), plot.y(axis, value));
-            if gap { path.go(at) } else { path.line(at) }
+            if gap {
+                path.go(at);
+            } else {
+                path.line(at);
+            }
             gap = false;
         }
         path.stroke(body, trace.ink, 1.5, " stroke-linejoin=\"round\"");
@@ -79,7 +83,8 @@ impl Sheet<'_, '_> {
         for (seconds, value) in thinned(trace, plot.width() as usize).into_iter().filter(|(_, value)| *value > 0.0) {
             let x = self.x(seconds);
             path.go((x, plot.bottom));
-            path.line((x, plot.y(axis, value)));
+            // One packet beside a burst of hundreds is still to be seen.
+            path.line((x, plot.y(axis, value).min(plot.bottom - 3.0)));
         }
         path.stroke(body, trace.ink, 1.4, "");
     }

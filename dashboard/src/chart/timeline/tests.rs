@@ -19,7 +19,8 @@ fn run(label: &str, level: f64) -> Section {
     };
     let rates: Vec<f64> = (0..240).map(rate).collect();
     let wire: Vec<f64> = rates.iter().map(|rate| rate * 1.07).collect();
-    let queue: Vec<f64> = (0..240).map(|i| if i > 180 { 0.042 } else { 0.004 + 0.0001 * ((i * 31) % 17) as f64 }).collect();
+    let queue: Vec<f64> =
+        (0..240).map(|i| if i > 180 { 0.042 } else { 0.004 + 0.0001 * ((i * 31) % 17) as f64 }).collect();
     let lost: Vec<f64> = (0..240).map(|i| if (i * 37) % 29 == 0 { 1.0 + (i % 3) as f64 } else { 0.0 }).collect();
     let payload = vec![trace("on the wire", Ink::Soft, &wire), trace("payload", Ink::Subject(0), &rates)];
     let path = vec![
@@ -35,11 +36,12 @@ fn run(label: &str, level: f64) -> Section {
     Section {
         label: label.into(),
         lanes: vec![
-            Lane {
-                limit: Some(104e6),
-                ..Lane::new("Throughput", Unit::BitsPerSecond, Content::Rate(payload))
-            },
-            Lane::new("Queue at the slowest link", Unit::Seconds, Content::Level(vec![trace("queue", Ink::Queue, &queue)])),
+            Lane { limit: Some(104e6), ..Lane::new("Throughput", Unit::BitsPerSecond, Content::Rate(payload)) },
+            Lane::new(
+                "Queue at the slowest link",
+                Unit::Seconds,
+                Content::Level(vec![trace("queue", Ink::Queue, &queue)]),
+            ),
             Lane::new("Packets lost", Unit::Count, Content::Events(vec![trace("lost", Ink::Bad, &lost)])),
             Lane::new("Path of bob", Unit::Count, Content::Bars(path)),
             Lane::new("Mappings of home-b", Unit::Count, Content::Bars(mappings)),
@@ -66,12 +68,17 @@ fn timelines_look_like_this() {
                 trace("payload", Ink::Subject(0), &rates),
             ]),
         ),
-        Lane::new("Lost packets", Unit::Count, Content::Events(vec![trace("lost", Ink::Bad, &[0.0, 0.0, 3.0, 0.0, 1.0])])),
+        Lane::new(
+            "Lost packets",
+            Unit::Count,
+            Content::Events(vec![trace("lost", Ink::Bad, &[0.0, 0.0, 3.0, 0.0, 1.0])]),
+        ),
         Lane::new("Path", Unit::Count, Content::Bars(vec![bar(0.1, None, "direct", Ink::Good)])),
         Lane::new("Missing", Unit::Count, Content::Level(vec![])),
         Lane::new("Quiet", Unit::Seconds, Content::Level(vec![trace("quiet", Ink::Queue, &[0.0; 8])])),
     ];
-    let short = Section { lanes, marks: vec![0.3, 99.0], stalls: vec![(0.2, 0.25), (77.0, 78.0)], ..Section::default() };
+    let short =
+        Section { lanes, marks: vec![0.3, 99.0], stalls: vec![(0.2, 0.25), (77.0, 78.0)], ..Section::default() };
     insta::assert_snapshot!(draw(360, &[short]));
     let nothing = Lane::new("Missing", Unit::Count, Content::Rate(vec![]));
     insta::assert_snapshot!(draw(360, &[Section { lanes: vec![nothing], marks: vec![0.4], ..Section::default() }]));
@@ -142,7 +149,9 @@ fn hostile_texts_stay_texts() {
         for lane in &mut section.lanes {
             lane.title = text.into();
             match &mut lane.content {
-                Content::Bars(bars) => bars.iter_mut().for_each(|bar| (bar.label, bar.detail) = (text.into(), text.into())),
+                Content::Bars(bars) => {
+                    bars.iter_mut().for_each(|bar| (bar.label, bar.detail) = (text.into(), text.into()));
+                }
                 Content::Rate(traces) | Content::Level(traces) | Content::Events(traces) => {
                     traces.iter_mut().for_each(|trace| trace.label = text.into());
                 }

@@ -13,7 +13,7 @@ const GAP: f64 = 18.0;
 /// The most rows; of more, the tree is shorter.
 const ROWS: usize = 12;
 /// The most lines of a link's words above or below it.
-const WORDS: usize = 3;
+const WORDS: usize = 4;
 
 /// Where everything stands.
 pub(super) struct Plan {
@@ -96,7 +96,7 @@ impl Plan {
     }
 
     fn lines(&self, node: &Node) -> Vec<String> {
-        node.lines().iter().flat_map(|line| wrapped(line, self.box_width - 18.0, 3)).take(6).collect()
+        node.lines().iter().flat_map(|line| wrapped(line, self.box_width - 18.0, 7)).take(8).collect()
     }
 
     fn link_lines(&self, node: &Node) -> usize {

@@ -30,7 +30,9 @@ fn pair() -> Topology {
     Topology {
         nodes: vec![
             host("alice", NodeKind::Provider, None, "↓ 5 ms", "↑ 5 ms · 1 % loss"),
-            Node { alike: 100, ..host("bob", NodeKind::Fetcher, None, "↓ 100 Mbit/s · 5 ms · 1 % loss", "↑ 5 ms") },
+            Node {
+                alike: 100, ..host("bob", NodeKind::Fetcher, None, "↓ 100 Mbit/s · 5 ms · 1 % loss", "↑ 5 ms")
+            },
         ],
         core: vec![],
     }
@@ -71,7 +73,9 @@ fn boxes(svg: &str) -> Vec<(f64, f64, f64, String)> {
 #[test]
 fn no_text_stands_on_another_or_leaves_the_picture() {
     let many = Topology {
-        nodes: (0..60).map(|n| host(&format!("peer-{n}"), NodeKind::Other, None, "↓ 10 Mbit/s", "↑ 1 Mbit/s")).collect(),
+        nodes: (0..60)
+            .map(|n| host(&format!("peer-{n}"), NodeKind::Other, None, "↓ 10 Mbit/s", "↑ 1 Mbit/s"))
+            .collect(),
         core: vec!["a core with rather much to say of itself and of what is between any two of its hosts".into()],
     };
     for network in [homes(), pair(), many] {

@@ -50,13 +50,13 @@ fn a_resolved_form_becomes_a_network() {
         ]
     );
     let home = &network.nodes[0];
-    assert_eq!(home.down, "↓ 100 Mbit/s · 5 ms · 1 % loss · queue 256 KiB");
-    assert_eq!(home.up, "↑ 5 ms");
+    assert_eq!(home.down.replace('\u{a0}', " "), "↓ 100 Mbit/s · 5 ms · 1 % loss · queue 256 KiB");
+    assert_eq!(home.up.replace('\u{a0}', " "), "↑ 5 ms");
     assert_eq!(
         home.notes,
-        ["NAT: endpoint-independent mapping", "address-and-port-dependent filtering", "forgets after 120 s"]
+        ["NAT: endpoint-independent mapping, address-and-port-dependent filtering", "forgets after 120 s"]
     );
-    assert_eq!((network.nodes[1].down.as_str(), network.nodes[1].up.as_str()), ("⇅ 1 ms", ""));
+    assert_eq!((network.nodes[1].down.as_str(), network.nodes[1].up.as_str()), ("⇅ 1\u{a0}ms", ""));
     assert_eq!(network.nodes[3].notes, ["relay, rendezvous"]);
     crate::chart::testing::picture("network", &topology("a network", 1072, &network));
 }
@@ -65,7 +65,10 @@ fn a_resolved_form_becomes_a_network() {
 fn many_alike_are_one() {
     let network = network(&form(100)).unwrap();
     assert_eq!(network.nodes.len(), 4);
-    assert_eq!((network.nodes[2].name.as_str(), network.nodes[2].alike, network.nodes[2].behind), ("bob-0", 100, Some(0)));
+    assert_eq!(
+        (network.nodes[2].name.as_str(), network.nodes[2].alike, network.nodes[2].behind),
+        ("bob-0", 100, Some(0))
+    );
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! What links and routers do, in as few words as possible: the scenario's sentence says it in full.
 
 use super::form::Value;
+use crate::html::glue;
 use longhaul_record::text;
 
 /// What an access link does towards its owner and from it. Where both are the same, the first says so and the second is
 /// empty.
 pub(super) fn link(access: Option<&Value>) -> [String; 2] {
     let direction = |name: &str| access.and_then(|access| access.field(name)).map(one_way).unwrap_or_default();
-    match [direction("down"), direction("up")] {
+    match [direction("down"), direction("up")].map(|words| glue(&words)) {
         [down, up] if down == up && down.is_empty() => [String::new(), String::new()],
         [down, up] if down == up => [format!("⇅ {down}"), String::new()],
         [down, up] => [("↓", down), ("↑", up)].map(|(arrow, words)| match words.as_str() {
@@ -33,7 +34,7 @@ fn rate(link: &Value) -> Option<String> {
 }
 
 fn delay(link: &Value) -> Option<String> {
-    let delay = Some(link.count("delay_ns")).filter(|ns| *ns > 0.0).map(|ns| ns_text(ns));
+    let delay = Some(link.count("delay_ns")).filter(|ns| *ns > 0.0).map(ns_text);
     let spread = link.field("jitter").and_then(|jitter| match jitter.name() {
         "None" => None,
         "Uniform" => Some(format!("± {}", ns_text(jitter.count("ns")))),
@@ -113,8 +114,7 @@ pub(super) fn router(router: &Value) -> Vec<String> {
     match gateway.field("nat").and_then(Value::inner) {
         Some(nat) => {
             let word = |field: &str| kebab(nat.field(field).map(Value::name).unwrap_or_default());
-            notes.push(format!("NAT: {} mapping", word("mapping")));
-            notes.push(format!("{} filtering", word("filtering")));
+            notes.push(format!("NAT: {} mapping, {} filtering", word("mapping"), word("filtering")));
             let timeout = nat.count("timeout_ns");
             if timeout > 0.0 {
                 notes.push(format!("forgets after {}", ns_text(timeout)));

@@ -1,9 +1,7 @@
 //! What is behind a run: every number, every link, every process, and how to do it again.
 
 use crate::html::{plural, shell};
-use longhaul_record::{
-    ExitState, LinkReport, METRICS, Outcome, ProcessReport, RunRecord, Sample, Unit, metric, text,
-};
+use longhaul_record::{ExitState, LinkReport, METRICS, Outcome, ProcessReport, RunRecord, Sample, Unit, metric, text};
 use maud::{Markup, html};
 
 pub(super) fn samples(run: &RunRecord) -> Markup {

@@ -23,8 +23,7 @@ fn section(label: &str, run: &RunRecord) -> Section {
     let throughput = Content::Rate(rates.into_iter().flatten().collect());
     let queue = Content::Level(trace(run, "queue", "queue", Ink::Queue).into_iter().collect());
     let lost = Content::Events(trace(run, "lost", "lost", Ink::Bad).into_iter().collect());
-    let mut lanes =
-        vec![Lane { limit: rate_limit(run), ..Lane::new("Throughput", Unit::BitsPerSecond, throughput) }];
+    let mut lanes = vec![Lane { limit: rate_limit(run), ..Lane::new("Throughput", Unit::BitsPerSecond, throughput) }];
     lanes.extend(peers(run));
     lanes.push(Lane::new("Queueing delay at the slowest link", Unit::Seconds, queue));
     lanes.push(Lane::new("Packets lost", Unit::Count, lost));

@@ -105,7 +105,8 @@ struct Event {
 fn all_events(run: &RunRecord) -> Vec<Event> {
     let event = |at_s, place: &str, what| Event { at_s, place: place.into(), what };
     let changes = run.changes.iter().map(|change| event(change.at_ns as f64 / 1e9, "network", change.what.clone()));
-    let paths = run.paths.iter().map(|path| event(path.at_s, &path.host, format!("goes on {} by {}", path.kind, path.remote)));
+    let paths =
+        run.paths.iter().map(|path| event(path.at_s, &path.host, format!("goes on {} by {}", path.kind, path.remote)));
     let made = run.mappings.iter().map(|mapping| {
         let what = format!("mapping made: {} {} ↔ {}", mapping.protocol, mapping.internal, mapping.external);
         event(mapping.from_s, &mapping.router, what)

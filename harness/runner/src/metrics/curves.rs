@@ -35,11 +35,9 @@ pub(crate) fn series(timeline: &[Interval], access_down: &[usize], progress: &[(
         let sum = |n| each.iter().map(|one| one[n]).sum();
         all.push(of("payload", "bit/s", (0..timeline.len()).map(sum).collect()));
         if (2..=MAX_SINGLE).contains(&each.len()) {
-            let peer = |((host, _), rates): (&(&str, &[(f64, u64)]), Vec<f64>)| Series {
-                peer: Some((*host).to_owned()),
-                ..of("payload", "bit/s", rates)
-            };
-            single.extend(progress.iter().zip(each).map(peer));
+            let hosts = progress.iter().map(|(host, _)| (*host).to_owned());
+            let peer = |(host, rates): (String, Vec<f64>)| Series { peer: Some(host), ..of("payload", "bit/s", rates) };
+            single.extend(hosts.zip(each).map(peer));
         }
     }
     all.extend([of("wire", "bit/s", wire), of("lost", "packets", lost), of("queue", "s", queue)]);
@@ -153,7 +151,11 @@ mod tests {
         assert_eq!(values[2], ("lost", &[0.0, 2.0][..]));
         assert_eq!(values[3], ("queue", &[0.005, 0.0][..]));
         let names = |progress: &[(&str, &[(f64, u64)])]| series(&timeline, &[1], progress)[0].name.clone();
-        assert_eq!(names(&[("bob", &[(0.05, 100)]), ("carol", &[])]), "wire", "one fetcher's word is not all of them's");
+        assert_eq!(
+            names(&[("bob", &[(0.05, 100)]), ("carol", &[])]),
+            "wire",
+            "one fetcher's word is not all of them's"
+        );
         assert_eq!(median_queueing_s(&timeline), 0.005);
         assert_eq!(median_queueing_s(&[]), 0.0);
     }

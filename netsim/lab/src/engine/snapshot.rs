@@ -118,7 +118,13 @@ mod tests {
 
     fn made(at: u64) -> MappingEvent {
         let endpoint = Endpoint { addr: Ipv4Addr::LOCALHOST.into(), port: 1 };
-        MappingEvent { at: Time::from_nanos(at), proto: Proto::Udp, internal: endpoint, external: endpoint, ended: None }
+        MappingEvent {
+            at: Time::from_nanos(at),
+            proto: Proto::Udp,
+            internal: endpoint,
+            external: endpoint,
+            ended: None,
+        }
     }
 
     /// What a thread saw of a network of which it carries some links: each delivered `n` packets so far, and `n` bytes in each

@@ -165,6 +165,33 @@ pub(crate) fn behind_a_nat_only_answers_come_in() {
     assert_eq!(drops.get("home: nat_no_mapping"), Some(&1));
 }
 
+pub(crate) fn a_nats_mappings_are_told_of_once() {
+    let (_, lab) = up(&home(NatConfig::default()), 1);
+    let (inside, outside) = (lab.host("a").unwrap().udp().unwrap(), lab.host("b").unwrap().udp().unwrap());
+    let mut buffer = [0; 8];
+    let mut send = |socket: &UdpSocket| {
+        socket.send_to(b"hello", outside.local_addr().unwrap()).unwrap();
+        outside.recv_from(&mut buffer).unwrap();
+    };
+    let told = || {
+        let snapshot = lab.snapshot().unwrap();
+        let events = lab.mapping_events(&snapshot);
+        let own = events.filter(|(router, _)| *router == "home");
+        own.map(|(_, event)| (event.internal.port, event.at < snapshot.since, event.ended)).collect::<Vec<_>>()
+    };
+    // Made before the part that counts: still told of, as earlier.
+    send(&inside);
+    lab.play_on(1, &[]).unwrap();
+    let later = lab.host("a").unwrap().udp().unwrap();
+    send(&later);
+    let [first, second] = [&inside, &later].map(|socket| socket.local_addr().unwrap().port());
+    assert_eq!(told(), [(first, true, None), (second, false, None)]);
+    assert_eq!(told(), []);
+    send(&later);
+    lab.restart(1).unwrap();
+    assert_eq!(told(), [], "a table that is lost has nothing to tell");
+}
+
 pub(crate) fn two_labs_run_side_by_side() {
     let labs: Vec<Lab> =
         [1, 9].map(|ms| up(&pair(LinkConfig { delay_ns: ms * MS, ..LinkConfig::default() }), 1).1).into();
