@@ -237,6 +237,11 @@ impl<'a> History<'a> {
         }
     }
 
+    /// Whether words on the lines would hide them.
+    fn is_narrow(&self) -> bool {
+        self.size.width < 500
+    }
+
     /// The value axis, and what has to be said of it.
     fn axis(&self, cells: &[Vec<Cell>]) -> (Axis, Vec<String>) {
         let mut values: Vec<f64> = cells.iter().flatten().flat_map(|cell| [cell.low, cell.high]).collect();
@@ -259,6 +264,9 @@ impl<'a> History<'a> {
         };
         if let Some(ceiling) = self.ceiling.filter(|ceiling| !near(ceiling)) {
             notes.push(format!("limit {} is above", longhaul_record::text::trimmed(self.unit.text(ceiling))));
+        }
+        if let Some(ceiling) = self.ceiling.filter(|ceiling| near(ceiling) && self.is_narrow()) {
+            notes.push(format!("limit {}", longhaul_record::text::trimmed(self.unit.text(ceiling))));
         }
         notes.extend(axis.note());
         notes.retain(|note| !note.is_empty());

@@ -1,12 +1,12 @@
 //! Charts as SVG text: numbers in, a string out.
 //!
-//! - [`history`]: one metric across commits.
+//! - [`history()`]: one metric across commits.
 //! - [`sparkline`] and [`bar`]: words' size.
-//! - [`timeline`]: runs over time, lanes above each other.
-//! - [`heat`]: a matrix of shares.
-//! - [`distribution`]: how values are spread, as curves or as boxes.
-//! - [`interval`]: a change with its interval; [`badge`]: a value for a README.
-//! - [`topology`]: hosts, routers and the links between them.
+//! - [`timeline()`]: runs over time, lanes above each other.
+//! - [`heat()`]: a matrix of shares.
+//! - [`distribution()`]: how values are spread, as curves or as boxes.
+//! - [`interval()`]: a change with its interval; [`badge()`]: a value for a README.
+//! - [`topology()`]: hosts, routers and the links between them.
 //!
 //! plotters lays the axes out; [`canvas`] is its drawing backend. Colours are classes, never literals, so that one
 //! stylesheet serves light and dark and no `style` attribute meets the content security policy. Every chart has a

@@ -5,7 +5,7 @@ use super::series::{Chart, Sheet, charts, small, wide};
 use super::{BASELINE, Frame, Served, network};
 use crate::chart::Scale;
 use crate::html::{commit, commit_link, glue, listed, outcome, outcome_words, plural, subject, time};
-use longhaul_record::{Alert, METRICS, Outcome, RunRecord, Unit, metric, text};
+use longhaul_record::{Alert, METRICS, Outcome, RunRecord, Unit, text};
 use longhaul_store::{Commit, CommitPoint, RunSummary, SeriesSet};
 use maud::{Markup, html};
 use serde::Deserialize;

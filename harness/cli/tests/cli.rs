@@ -116,6 +116,8 @@ const ANYWHERE: &[Test] = &[
     ("a_database_that_cannot_be_served_is_refused", places::a_database_that_cannot_be_served_is_refused),
     ("a_port_in_use_is_said_when_serving", places::a_port_in_use_is_said_when_serving),
     ("recorded_results_are_served", serving::recorded_results_are_served),
+    ("invented_data_shows_the_dashboard", serving::invented_data_shows_the_dashboard),
+    ("tokens_are_made_listed_and_revoked", serving::tokens_are_made_listed_and_revoked),
 ];
 
 const IN_A_LAB: &[Test] = &[

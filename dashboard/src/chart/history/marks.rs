@@ -21,16 +21,20 @@ impl Sheet<'_, '_> {
         for (value, label, dash) in boundaries.chain(ceiling).filter(inside) {
             let y = self.y(value);
             let (from, to) = ((self.plot.left, y), (self.plot.right, y));
+            let _ = write!(body, "<g>{}", tip(&label));
             rule(body, Ink::Soft, from, to, &format!(" stroke-dasharray=\"{dash}\""));
             let label = fitted(label.trim(), self.plot.width() - 8.0);
-            let (at, anchor) = self.free_place(y, wide(&label));
-            words_of(body, "soft halo", at, anchor, &label);
+            let (at, anchor, crowd) = self.free_place(y, wide(&label));
+            if crowd == 0 || !self.chart.is_narrow() {
+                words_of(body, "soft halo", at, anchor, &label);
+            }
+            body.push_str("</g>");
         }
     }
 
     /// Where a text on a horizontal line stands: at its left or right end, above or below it, wherever the fewest values
-    /// are in its way.
-    fn free_place(&self, y: f64, width: f64) -> ((f64, f64), Anchor) {
+    /// are in its way; and how many these are.
+    fn free_place(&self, y: f64, width: f64) -> ((f64, f64), Anchor, usize) {
         let (left, right) = (self.plot.left + 4.0, self.plot.right - 4.0);
         let sides = [(left, left, Anchor::Start), (right, right - width, Anchor::End)];
         let places = sides.iter().flat_map(|side| [y - 4.0, y + 13.0].map(|baseline| (*side, baseline)));
@@ -42,7 +46,7 @@ impl Sheet<'_, '_> {
             values.filter(|cell| meets(cell.low, cell.high)).count() + outside
         };
         let best = places.min_by_key(crowd).unwrap_or((sides[0], y - 4.0));
-        ((best.0.0, best.1), best.0.2)
+        ((best.0.0, best.1), best.0.2, crowd(&best))
     }
 
     /// A dashed line before the first commit of each later version of the scenario; of neighbours that have no room for

@@ -34,7 +34,8 @@ impl Sheet<'_, '_> {
             let y = plot.y(&axis, limit);
             rule(body, Ink::Soft, (plot.left, y), (plot.right, y), " stroke-dasharray=\"1 3\"");
             let label = format!("limit {}", text::trimmed(lane.unit.text(limit)));
-            words_of(body, "soft halo", (plot.right, y - 3.0), Anchor::End, &label);
+            // At the left: what starts slowly leaves room there.
+            words_of(body, "soft halo", (plot.left + 4.0, y - 4.0), Anchor::Start, &label);
         }
     }
 

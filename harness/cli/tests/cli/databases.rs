@@ -7,46 +7,41 @@ use longhaul_sqlite::SqliteStore;
 use longhaul_store::testing::{alert::alert, comparison::comparison};
 use longhaul_store::{AlertFilter, Store, Upkeep};
 
-fn says(ended: &Ended, code: i32, text: &str) {
-    assert_eq!(ended.code, Some(code), "{ended:?}");
-    assert!(ended.stdout.contains(text) || ended.stderr.contains(text), "{text:?} is missing: {ended:?}");
-}
-
 pub(crate) fn a_database_is_checked_copied_and_thinned_out() {
     let ground = Ground::new();
     ground.longhaul(&["db", "check", "--db", DB]).refused(6, &["there is no database", "longhaul quickstart"]);
     ground.record_one();
     let db = |arguments: &[&str]| ground.longhaul(&[&["db"], arguments, &["--db", DB]].concat());
-    says(&db(&["check"]), 0, "everything is as it was written");
+    db(&["check"]).says(0, "everything is as it was written");
     assert_eq!(db(&["check", "--json"]).json(), serde_json::json!({ "version": 1, "findings": [] }));
-    says(&db(&["backup", "copy.db"]), 0, "copy.db: a copy of kept/longhaul.db, up to run ");
-    says(&db(&["backup", "copy.db"]), 2, "copy.db: is there already");
-    says(&db(&["prune"]), 2, "--older-than");
-    says(&db(&["prune", "--keep", "1"]), 0, "dropped the series over time of 0 runs");
-    says(&db(&["prune", "--keep", "0", "--dry-run"]), 0, "would drop the series over time of 1 runs");
-    says(&db(&["prune", "--keep", "0"]), 0, "`longhaul db backup FILE` writes a compact copy");
+    db(&["backup", "copy.db"]).says(0, "copy.db: a copy of kept/longhaul.db, up to run ");
+    db(&["backup", "copy.db"]).says(2, "copy.db: is there already");
+    db(&["prune"]).says(2, "--older-than");
+    db(&["prune", "--keep", "1"]).says(0, "dropped the series over time of 0 runs");
+    db(&["prune", "--keep", "0", "--dry-run"]).says(0, "would drop the series over time of 1 runs");
+    db(&["prune", "--keep", "0"]).says(0, "`longhaul db backup FILE` writes a compact copy");
     let nothing = db(&["prune", "--keep", "0", "--json"]).json();
     assert_eq!((nothing["runs"].as_u64(), nothing["bytes"].as_u64()), (Some(0), Some(0)));
     let pruned = &ground.records()[0];
     assert!(pruned.series.is_empty() && !pruned.samples.is_empty(), "every sample is kept");
     ground.spoil(DB);
     let ended = db(&["check"]);
-    says(&ended, 6, "kept/longhaul.db: 1 findings");
-    says(&ended, 6, "tally of ");
+    ended.says(6, "kept/longhaul.db: 1 findings");
+    ended.says(6, "tally of ");
 }
 
 pub(crate) fn databases_are_merged_once() {
     let ground = Ground::new();
     ground.record_one();
     std::fs::copy(ground.path(DB), ground.path("other.db")).unwrap();
-    says(&ground.longhaul(&["db", "merge", "other.db", "missing.db", "--db", "all.db"]), 6, "missing.db: there is no");
+    ground.longhaul(&["db", "merge", "other.db", "missing.db", "--db", "all.db"]).says(6, "missing.db: there is no");
     assert!(!ground.path("all.db").exists(), "sources are opened first");
     let merge = || ground.longhaul(&["db", "merge", DB, "other.db", "--db", "all.db"]);
     let ended = merge();
-    says(&ended, 0, "kept/longhaul.db: 1 new, 0 known, in all.db");
-    says(&ended, 0, "other.db: 0 new, 1 known, in all.db");
-    says(&merge(), 0, "kept/longhaul.db: 0 new, 1 known, in all.db");
-    says(&ground.longhaul(&["db", "check", "--db", "all.db"]), 0, "everything is as it was written");
+    ended.says(0, "kept/longhaul.db: 1 new, 0 known, in all.db");
+    ended.says(0, "other.db: 0 new, 1 known, in all.db");
+    merge().says(0, "kept/longhaul.db: 0 new, 1 known, in all.db");
+    ground.longhaul(&["db", "check", "--db", "all.db"]).says(0, "everything is as it was written");
 }
 
 /// What was made of runs goes with them; of an alert, the one of which more is known.
@@ -67,7 +62,7 @@ pub(crate) fn judgements_are_merged() {
     keep("more.db", &alert);
     for sources in [["less.db", "more.db"], ["more.db", "less.db"]] {
         let all = format!("{}-all.db", sources[0]);
-        says(&ground.longhaul(&[&["db", "merge"][..], &sources, &["--db", &all]].concat()), 0, "0 new, 0 known");
+        ground.longhaul(&[&["db", "merge"][..], &sources, &["--db", &all]].concat()).says(0, "0 new, 0 known");
         ground.block_on(async {
             let store = open(&all).await.unwrap();
             assert_eq!(store.comparison(&comparison.id).await.unwrap().as_ref(), Some(&comparison));
@@ -92,16 +87,16 @@ pub(crate) fn runs_go_to_a_server_and_come_back() {
         assert!(!format!("{ended:?}").contains("hunter2"), "{ended:?}");
         ended
     };
-    says(&quiet(ground.longhaul(&["db", "check", "--db", &address])), 6, "nothing was recorded there yet");
+    quiet(ground.longhaul(&["db", "check", "--db", &address])).says(6, "nothing was recorded there yet");
     let merged = quiet(ground.longhaul(&["db", "merge", DB, "--db", &address]));
-    says(&merged, 0, &format!("kept/longhaul.db: 1 new, 0 known, in {shown}"));
-    says(&quiet(ground.longhaul(&["db", "check", "--db", &address])), 0, &format!("{shown}: everything"));
-    says(&quiet(ground.longhaul(&["db", "backup", "copy", "--db", &address])), 2, "pg_dump --format=custom");
-    says(&quiet(ground.longhaul(&["db", "prune", "--keep", "0", "--db", &address])), 0, "of 1 runs");
+    merged.says(0, &format!("kept/longhaul.db: 1 new, 0 known, in {shown}"));
+    quiet(ground.longhaul(&["db", "check", "--db", &address])).says(0, &format!("{shown}: everything"));
+    quiet(ground.longhaul(&["db", "backup", "copy", "--db", &address])).says(2, "pg_dump --format=custom");
+    quiet(ground.longhaul(&["db", "prune", "--keep", "0", "--db", &address])).says(0, "of 1 runs");
     let wrong = "postgres://longhaul:hunter2@localhost:port/t";
-    says(&quiet(ground.longhaul(&["db", "check", "--db", wrong])), 2, "not an address of a database");
+    quiet(ground.longhaul(&["db", "check", "--db", wrong])).says(2, "not an address of a database");
     std::fs::remove_file(ground.path(DB)).unwrap();
-    says(&quiet(ground.longhaul(&["db", "merge", &address, "--db", DB])), 0, &format!("{shown}: 1 new"));
+    quiet(ground.longhaul(&["db", "merge", &address, "--db", DB])).says(0, &format!("{shown}: 1 new"));
     let back = &ground.records()[0];
     assert_eq!((&back.id, &back.samples), (&run.id, &run.samples));
     let serving = ground.start(&["serve", "--listen", "127.0.0.1:0", "--db", &address]);

@@ -199,6 +199,12 @@ impl Ended {
         serde_json::from_str(&self.stdout).expect(&self.stdout)
     }
 
+    /// That it ended so, and said `text` somewhere.
+    pub(crate) fn says(&self, code: i32, text: &str) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        assert!(self.stdout.contains(text) || self.stderr.contains(text), "{text:?} is missing: {self:?}");
+    }
+
     /// That it failed with one line on standard error which says all of `expect`, and nothing else.
     pub(crate) fn refused(&self, code: i32, expect: &[&str]) {
         assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{self:?}");
