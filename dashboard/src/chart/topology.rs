@@ -111,7 +111,7 @@ impl Topology {
 
 impl Node {
     fn title(&self) -> String {
-        if self.alike > 1 { format!("{} and {} more", self.name, self.alike - 1) } else { self.name.clone() }
+        if self.alike > 1 { format!("{} × {}", self.name, self.alike) } else { self.name.clone() }
     }
 
     /// What it is, in a word or two: a host that only helps says with what.

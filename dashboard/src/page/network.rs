@@ -5,13 +5,16 @@ mod form;
 mod words;
 
 use crate::chart::{Node, NodeKind, Topology, topology};
-use crate::html::{plural, svg};
+use crate::html::{glue, plural, svg};
 use form::Value;
+use longhaul_record::text;
 use maud::{Markup, html};
 use std::collections::BTreeMap;
 
 /// More hosts and routers than anybody would look at: nothing is drawn.
 const MOST: usize = 2000;
+/// More ways between regions than this are told of together.
+const WAYS: usize = 4;
 /// So many of a kind that are alike are drawn one by one.
 const ALIKE: usize = 3;
 
@@ -150,7 +153,16 @@ fn transits(topology: &Value) -> Vec<String> {
         let what = [there, back].into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(", ");
         Some(format!("{a} – {b}: {}", what.replace("⇅ ", "")))
     };
-    topology.list("transits").iter().filter_map(way).collect()
+    let all = topology.list("transits");
+    if all.len() <= WAYS {
+        return all.iter().filter_map(way).collect();
+    }
+    let delay =
+        |transit: &Value| transit.field("link").and_then(|link| link.field("down")).map(|down| down.count("delay_ns"));
+    let delays = || all.iter().filter_map(delay);
+    let [least, most] = [delays().fold(f64::INFINITY, f64::min), delays().fold(0.0, f64::max)];
+    let [least, most] = [least, most].map(|ns| text::trimmed(text::seconds(ns / 1e9)));
+    vec![glue(&format!("{} ways between regions, {least} to {most}", all.len()))]
 }
 
 /// Trees that differ in nothing but names become one, where there are more than a few.

@@ -13,7 +13,7 @@ const GAP: f64 = 18.0;
 /// The most rows; of more, the tree is shorter.
 const ROWS: usize = 12;
 /// The most lines of a link's words above or below it.
-const WORDS: usize = 4;
+const WORDS: usize = 5;
 
 /// Where everything stands.
 pub(super) struct Plan {

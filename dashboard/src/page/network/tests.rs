@@ -98,3 +98,21 @@ fn routers_behind_each_other_do_not_hang() {
     let network = network(&looped).unwrap();
     crate::chart::testing::check(&topology("a loop", 348, &network));
 }
+
+#[test]
+fn few_ways_between_regions_are_told_one_by_one() {
+    let form = |count: usize| {
+        let way = |n: usize| {
+            format!(
+                "Transit {{ between: [\"a\", \"b{n}\"], link: {} }}",
+                access(n as u64 * 1_000_000, "Unlimited", "None")
+            )
+        };
+        let ways: Vec<String> = (1..=count).map(way).collect();
+        format!("\ntopology Topology {{ hosts: [Host {{ name: \"x\" }}], transits: [{}] }}", ways.join(", "))
+    };
+    let core = |count| network(&form(count)).unwrap().core.join("|").replace('\u{a0}', " ");
+    assert_eq!(core(2), "a – b1: 1 ms|a – b2: 2 ms");
+    assert_eq!(core(9), "9 ways between regions, 1 ms to 9 ms");
+    assert_eq!(core(0), "");
+}
