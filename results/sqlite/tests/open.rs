@@ -94,7 +94,7 @@ async fn write_fixture() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("longhaul.db");
     let store = SqliteStore::open(&path).await.unwrap();
-    store.insert_runs(&fixture()).await.unwrap();
+    store.insert_runs(&sample::fixture()).await.unwrap();
     store.close().await;
     let mut db = raw(&path).await;
     let tables: Vec<(String, String)> =

@@ -22,6 +22,7 @@ pub(crate) fn trials(server: &Option<Arc<Server>>, missing: bool) -> Vec<Trial> 
         trial("several_programs_may_create_the_same_database_at_once", server, missing, at_once),
         trial("a_backup_names_the_servers_own_tool", server, missing, backup),
         trial("damage_is_found", server, missing, damage),
+        trial("write_fixture", server, missing, write_fixture).with_ignored_flag(true),
     ]
 }
 
@@ -159,4 +160,21 @@ async fn damage(server: &Server) {
         let said: Vec<String> = store.check().await.unwrap().iter().map(ToString::to_string).collect();
         assert!(said.iter().any(|finding| finding.contains(expect)), "{spoil}: {said:?} should contain {expect:?}");
     }
+}
+
+/// Writes the fixture of this build's format anew: `cargo test -p longhaul-postgres --test contract -- --ignored write_fixture`.
+/// What a released version wrote stays as it is.
+async fn write_fixture(server: &Server) {
+    let address = server.database().await;
+    let store = PostgresStore::open(&address).await.unwrap();
+    store.insert_runs(&sample::fixture()).await.unwrap();
+    store.close().await;
+    let options = ["--inserts", "--no-owner", "--no-privileges", "--no-comments"];
+    let dump = std::process::Command::new("pg_dump").args(options).arg(&address).output().unwrap();
+    let text = String::from_utf8(dump.stdout).unwrap();
+    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    let version = text.lines().filter(|line| line.starts_with("INSERT INTO public._sqlx_migrations")).count();
+    let of_ours = |line: &&str| !line.is_empty() && !["--", "\\", "SET "].iter().any(|start| line.starts_with(start));
+    let lines: Vec<&str> = text.lines().filter(of_ours).collect();
+    std::fs::write(format!("tests/fixtures/{version:04}.sql"), lines.join("\n") + "\n").unwrap();
 }
