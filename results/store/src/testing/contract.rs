@@ -578,3 +578,31 @@ pub async fn shared_series_stay_as_long_as_they_are_needed(store: &dyn Upkeep) {
     assert_eq!((freed.runs, freed.artifacts), (1, 1));
     assert_eq!(store.check().await.unwrap(), []);
 }
+
+/// For tests of migration: a store made from a fixture answers as one that got the same runs just now, and goes on from there.
+pub async fn is_as_if_written_now(migrated: &dyn Upkeep, new: &dyn Upkeep) {
+    let runs = sample::fixture();
+    assert_eq!(new.insert_runs(&runs).await.unwrap(), vec![Inserted::New; runs.len()]);
+    assert_eq!(migrated.check().await.unwrap(), []);
+    are_alike(migrated, new, &runs).await;
+    assert_eq!(migrated.insert_runs(&runs).await.unwrap(), vec![Inserted::Known; runs.len()]);
+    let more = sample::history();
+    for store in [migrated, new] {
+        let inserted = store.insert_runs(&more).await.unwrap();
+        assert!(inserted.iter().filter(|inserted| **inserted == Inserted::New).count() > 100);
+    }
+    assert_eq!(migrated.check().await.unwrap(), []);
+    are_alike(migrated, new, &more).await;
+}
+
+async fn are_alike(a: &dyn Upkeep, b: &dyn Upkeep, runs: &[RunRecord]) {
+    for run in runs {
+        assert_eq!(a.run(&run.id).await.unwrap(), b.run(&run.id).await.unwrap());
+        let of = history_of(&run.scenario);
+        assert_eq!(a.series(&of).await.unwrap(), b.series(&of).await.unwrap());
+    }
+    assert_eq!(a.overview(&overview()).await.unwrap(), b.overview(&overview()).await.unwrap());
+    assert_eq!(a.scopes().await.unwrap(), b.scopes().await.unwrap());
+    let commits = CommitFilter::default();
+    assert_eq!(a.commits(&commits).await.unwrap(), b.commits(&commits).await.unwrap());
+}
