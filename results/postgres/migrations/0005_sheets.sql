@@ -19,7 +19,7 @@ CREATE TABLE sheets (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     cell_id BIGINT NOT NULL REFERENCES cells (id),
     version_id BIGINT NOT NULL REFERENCES scenario_versions (id),
-    open BOOLEAN NOT NULL,
+    level INTEGER NOT NULL CHECK (level IN (0, 1, 2)),
     runs INTEGER NOT NULL CHECK (runs > 0),
     first_ms BIGINT NOT NULL,
     last_ms BIGINT NOT NULL,
@@ -31,7 +31,8 @@ CREATE TABLE sheets (
 ALTER TABLE sheets ALTER COLUMN commits SET STORAGE EXTERNAL;
 ALTER TABLE sheets ALTER COLUMN ids SET STORAGE EXTERNAL;
 ALTER TABLE sheets ALTER COLUMN numbers SET STORAGE EXTERNAL;
-CREATE UNIQUE INDEX sheets_open ON sheets (cell_id, version_id) WHERE open;
+CREATE UNIQUE INDEX sheets_open ON sheets (cell_id, version_id) WHERE level = 0;
+CREATE INDEX sheets_full ON sheets (cell_id, version_id) WHERE level = 1;
 CREATE INDEX sheets_by_cell ON sheets (cell_id, last_ms);
 
 CREATE TABLE commit_sheets (

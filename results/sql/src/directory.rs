@@ -1,4 +1,4 @@
-//! What is known of commits, 64 of them in a row: a history of thousands is read by the dozen.
+//! What is known of commits, 256 of them in a row: a history of thousands is read by the dozen.
 //!
 //! `commits` is what counts. The writer keeps `commit_sheets` as it follows from it, and `longhaul db check` compares them.
 
@@ -10,7 +10,7 @@ use longhaul_store::Commit;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Bits of a commit's row that say where it is within its sheet.
-const BITS: u32 = 6;
+const BITS: u32 = 8;
 
 /// A commit and its place in time.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,23 +69,22 @@ pub(crate) async fn wrong<S: Session>(db: &mut S) -> Result<Vec<i64>, sqlx::Erro
     Ok(wrong)
 }
 
-/// The commits of these rows.
-pub(crate) async fn commits<S: Session>(
-    db: &mut S,
-    wanted: &BTreeSet<i64>,
-) -> Result<BTreeMap<i64, Entry>, sqlx::Error> {
-    let sheets: BTreeSet<i64> = wanted.iter().map(|commit| commit >> BITS).collect();
-    let sheets: Vec<i64> = sheets.into_iter().collect();
-    let mut found = BTreeMap::new();
+/// The commits of these rows, in the rows' order, each once.
+pub(crate) async fn commits<S: Session>(db: &mut S, mut wanted: Vec<i64>) -> Result<Vec<(i64, Entry)>, sqlx::Error> {
+    wanted.sort_unstable();
+    wanted.dedup();
+    let mut sheets: Vec<i64> = wanted.iter().map(|commit| commit >> BITS).collect();
+    sheets.dedup();
+    let mut found = Vec::with_capacity(wanted.len());
     for piece in sheets.chunks(ROWS) {
         let sql = Statement::new("SELECT content FROM commit_sheets WHERE id IN (");
-        for row in db.rows(sql.list(padded(piece)).push(")")).await? {
-            take(&row.bytes("content")?, wanted, &mut found).map_err(|what| damaged("content", what))?;
+        for row in db.rows(sql.list(padded(piece)).push(") ORDER BY id")).await? {
+            take(&row.bytes("content")?, &wanted, &mut found).map_err(|what| damaged("content", what))?;
         }
     }
-    match wanted.iter().find(|commit| !found.contains_key(commit)) {
-        Some(commit) => Err(damaged("content", format!("commit {commit} is in no sheet"))),
-        None => Ok(found),
+    match found.len() == wanted.len() {
+        true => Ok(found),
+        false => Err(damaged("content", "a commit is in no sheet")),
     }
 }
 
@@ -102,7 +101,8 @@ fn put(out: &mut Vec<u8>, id: i64, entry: &Entry) {
     put_i64(out, commit.first_run_ms);
 }
 
-fn take(content: &[u8], wanted: &BTreeSet<i64>, found: &mut BTreeMap<i64, Entry>) -> Result<(), &'static str> {
+/// Those of a sheet that are wanted, which are in order.
+fn take(content: &[u8], wanted: &[i64], found: &mut Vec<(i64, Entry)>) -> Result<(), &'static str> {
     let mut reader = Reader(content);
     while !reader.is_empty() {
         let id = reader.i64()?;
@@ -114,11 +114,11 @@ fn take(content: &[u8], wanted: &BTreeSet<i64>, found: &mut BTreeMap<i64, Entry>
         let branch = reader.maybe(Reader::text)?;
         let summary = reader.maybe(Reader::text)?;
         let first_run_ms = reader.i64()?;
-        if wanted.contains(&id) {
+        if wanted.binary_search(&id).is_ok() {
             let [sha, branch, summary] = [sha, branch, summary].map(|text| text.map(str::to_owned));
             let project = project.to_owned();
             let commit = Commit { project, sha, dirty, authored_ms, branch, summary, first_run_ms };
-            found.insert(id, Entry { order_ms, commit });
+            found.push((id, Entry { order_ms, commit }));
         }
     }
     Ok(())
@@ -141,16 +141,16 @@ mod tests {
                 let (project, sha, branch, summary) = (project.clone(), sha.clone(), sha.clone(), summary.clone());
                 Entry { order_ms, commit: Commit { project, sha, dirty, authored_ms, branch, summary, first_run_ms } }
             };
-            let expect: BTreeMap<i64, Entry> = (-2..).zip(texts.iter().map(entry)).collect();
+            let expect: Vec<(i64, Entry)> = (-2..).zip(texts.iter().map(entry)).collect();
             let mut content = Vec::new();
             for (id, entry) in &expect {
                 put(&mut content, *id, entry);
             }
-            let mut found = BTreeMap::new();
-            take(&content, &expect.keys().copied().collect(), &mut found).unwrap();
+            let mut found = Vec::new();
+            take(&content, &expect.iter().map(|(id, _)| *id).collect::<Vec<_>>(), &mut found).unwrap();
             prop_assert_eq!(&found, &expect);
             if let Some((_, short)) = content.split_last() {
-                prop_assert!(take(short, &BTreeSet::new(), &mut found).is_err());
+                prop_assert!(take(short, &[], &mut found).is_err());
             }
         }
     }

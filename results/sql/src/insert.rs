@@ -287,6 +287,9 @@ pub(crate) struct Rollup {
 impl Rollup {
     /// Of at least one value.
     pub(crate) fn of(values: &[f64]) -> Rollup {
+        if let [value] = *values {
+            return Rollup { n: 1, median: value, min: value, max: value };
+        }
         Rollup {
             n: values.len() as u64,
             median: longhaul_stats::median(values).unwrap_or(0.0),

@@ -8,7 +8,10 @@ use crate::sheet::Sheet;
 use crate::sheets::{At, Cut, by_commit, by_version};
 use crate::statement::{Columns, Session, Statement};
 use longhaul_store::{CommitPoint, CommitValues, MetricSeries, RunValue, SeriesQuery, SeriesSet, ValuesQuery};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+
+/// A longer walk back costs more than reading sheets that are not needed.
+const LONGEST_WALK: u32 = 500;
 
 const CELLS: &str = "
     JOIN projects ON projects.id = cells.project_id
@@ -52,9 +55,20 @@ pub async fn series<S: Session>(db: &mut S, query: &SeriesQuery) -> Result<Serie
         let key = (line.cell, line.version);
         let (Some(runs), Some(sheets)) = (runs.get(&key), sheets.get(&key)) else { continue };
         let column = cut.column(line.place);
-        let points = runs.chunk_by(|a, b| a.0 == b.0).filter_map(|runs| point(line, runs, sheets, column, query));
         let peer = line.peer.as_deref().unwrap_or("");
-        series.entry([&line.metric, &line.subject, peer, &line.project, &line.host]).or_default().extend(points);
+        let points = series.entry([&line.metric, &line.subject, peer, &line.project, &line.host]).or_default();
+        let mut values = Vec::new();
+        for runs in runs.chunk_by(|a, b| a.0 == b.0) {
+            values.clear();
+            values.extend(runs.iter().filter_map(|(_, sheet, run)| sheets[*sheet].value(*run, column)));
+            if values.is_empty() {
+                continue;
+            }
+            let Rollup { n, median, min, max } = Rollup::of(&values);
+            let values = if query.values { named(runs, sheets, column) } else { Vec::new() };
+            let (commit, scenario_hash) = (runs[0].0, line.hash.clone());
+            points.push(CommitPoint { commit, scenario_hash, values, n, median, min, max });
+        }
     }
     let named = |([metric, subject, peer, project, host], points): ([&str; 5], Vec<CommitPoint>)| MetricSeries {
         project: project.to_owned(),
@@ -80,6 +94,9 @@ fn narrow_cells(sql: Statement, query: &SeriesQuery) -> Statement {
 /// From when on sheets are read at least: each cell's commits are walked back from the newest, as many as are asked for, and the
 /// cell that gets there first has enough.
 async fn oldest<S: Session>(db: &mut S, query: &SeriesQuery) -> Result<Option<i64>, sqlx::Error> {
+    if query.commits > LONGEST_WALK {
+        return Ok(query.from_ms);
+    }
     let walk = Statement::new(
         "SELECT max(oldest_ms) AS oldest_ms FROM (SELECT (SELECT order_ms FROM (
              SELECT DISTINCT tallies.order_ms, tallies.commit_id FROM tallies WHERE tallies.cell_id = cells.id",
@@ -92,7 +109,9 @@ async fn oldest<S: Session>(db: &mut S, query: &SeriesQuery) -> Result<Option<i6
             .push(")"),
         None => walk,
     };
-    let sql = walk.push(" ORDER BY tallies.order_ms DESC) AS walked LIMIT 1 OFFSET ").bind(query.commits - 1);
+    let sql = walk
+        .push(" ORDER BY tallies.order_ms DESC, tallies.commit_id DESC) AS walked LIMIT 1 OFFSET ")
+        .bind(query.commits - 1);
     let sql = narrow_cells(sql.push(") AS oldest_ms FROM cells").push(CELLS).push(" WHERE true"), query);
     let oldest_ms = db.row(sql.push(") AS walks")).await?.maybe_integer("oldest_ms")?;
     Ok(oldest_ms.max(query.from_ms))
@@ -105,14 +124,14 @@ async fn commits<S: Session>(
     sheets: &BTreeMap<(i64, i64), Vec<Sheet>>,
     query: &SeriesQuery,
 ) -> Result<(BTreeMap<i64, usize>, SeriesSet), sqlx::Error> {
-    let measured: BTreeSet<i64> = sheets.values().flatten().flat_map(|sheet| &sheet.commits).copied().collect();
+    let measured = sheets.values().flatten().flat_map(|sheet| &sheet.commits).copied().collect();
     let is_asked_for = |entry: &Entry| {
         query.from_ms.is_none_or(|from_ms| entry.order_ms >= from_ms)
             && query.until_ms.is_none_or(|until_ms| entry.order_ms < until_ms)
             && query.branch.as_ref().is_none_or(|branch| entry.commit.branch.as_ref() == Some(branch))
     };
     let mut entries: Vec<(i64, Entry)> =
-        directory::commits(db, &measured).await?.into_iter().filter(|(_, entry)| is_asked_for(entry)).collect();
+        directory::commits(db, measured).await?.into_iter().filter(|(_, entry)| is_asked_for(entry)).collect();
     entries.sort_by(|(_, a), (_, b)| b.order().cmp(&a.order()));
     entries.truncate(query.commits as usize);
     let mut places = BTreeMap::new();
@@ -122,16 +141,6 @@ async fn commits<S: Session>(
         set.commits.push(entry.commit);
     }
     Ok((places, set))
-}
-
-/// What there is of a series on a commit.
-fn point(line: &Line, runs: &[At], sheets: &[Sheet], column: usize, query: &SeriesQuery) -> Option<CommitPoint> {
-    let value = |(_, sheet, run): &At| sheets[*sheet].value(*run, column);
-    let values: Vec<f64> = runs.iter().filter_map(value).collect();
-    let (commit, ..) = runs.first().filter(|_| !values.is_empty())?;
-    let Rollup { n, median, min, max } = Rollup::of(&values);
-    let values = if query.values { named(runs, sheets, column) } else { Vec::new() };
-    Some(CommitPoint { commit: *commit, scenario_hash: line.hash.clone(), values, n, median, min, max })
 }
 
 /// The values of some runs, with their ids.

@@ -9,6 +9,9 @@ use crate::bytes::{Reader, SHORT, put_text};
 /// Lines of a sheet to which nothing is added any more: few enough to be written anew with each run that is.
 pub(crate) const FULL: usize = 32;
 
+/// As many full sheets become one: a reader of a long history wants few.
+pub(crate) const MERGED: usize = 8;
+
 /// What a run adds to a sheet.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Line {
@@ -70,6 +73,22 @@ impl Sheet {
         let commits = self.commits.iter().copied().chain(lines.iter().map(|line| line.commit));
         let ids = self.ids.iter().cloned().chain(lines.iter().map(|line| line.id.clone()));
         Sheet { commits: commits.collect(), ids: ids.collect(), numbers }
+    }
+
+    /// All lines of some sheets, in their order.
+    pub(crate) fn merged(sheets: &[Sheet]) -> Sheet {
+        let columns = sheets.iter().map(Sheet::columns).max().unwrap_or(0);
+        let at = |column: usize| {
+            let values = move |sheet: &Sheet| {
+                (0..sheet.commits.len()).map(|line| sheet.value(line, column).unwrap_or(f64::NAN)).collect::<Vec<_>>()
+            };
+            sheets.iter().flat_map(values)
+        };
+        Sheet {
+            commits: sheets.iter().flat_map(|sheet| &sheet.commits).copied().collect(),
+            ids: sheets.iter().flat_map(|sheet| &sheet.ids).cloned().collect(),
+            numbers: (0..columns).flat_map(at).collect(),
+        }
     }
 
     /// As it is stored. Fails for a row of a commit that is none.
@@ -172,6 +191,8 @@ mod tests {
             let sheet = Sheet::default().with(first).with(rest);
             let packed = sheet.pack().unwrap();
             let back = Sheet::unpack(&packed.commits, Some(&packed.ids), &packed.numbers).unwrap();
+            let halves = [first, rest].map(|lines| Sheet::default().with(lines));
+            prop_assert_eq!(&Sheet::merged(&halves).pack().unwrap(), &packed);
             prop_assert_eq!(back.pack().unwrap(), packed);
             for (at, line) in lines.iter().enumerate() {
                 prop_assert_eq!((back.commits[at], &back.ids[at]), (line.commit, &line.id));

@@ -1,63 +1,118 @@
 //! Sheets in the database: added to by the writer, cut for readers.
 
 use crate::insert::ROWS;
-use crate::sheet::{FULL, Line, Sheet};
+use crate::sheet::{FULL, Line, MERGED, Sheet};
 use crate::statement::{Columns, Session, Statement, Value, damaged, pieces};
 use std::collections::BTreeMap;
 
 /// Sheets written by a statement: a few hundred kilobytes.
 const SHEETS: usize = 64;
 
-/// A sheet with room for more, or a new one.
-struct Open {
+/// A sheet, and where its first and its last commit stand in time.
+struct Dated {
     sheet: Sheet,
     first_ms: i64,
     last_ms: i64,
 }
 
-impl Default for Open {
-    fn default() -> Open {
-        Open { sheet: Sheet::default(), first_ms: i64::MAX, last_ms: i64::MIN }
+impl Default for Dated {
+    fn default() -> Dated {
+        Dated { sheet: Sheet::default(), first_ms: i64::MAX, last_ms: i64::MIN }
     }
 }
 
+/// Cell and version.
+type Key = (i64, i64);
+
 /// Adds runs to the sheets of their cells and versions, in a writing transaction. Sheets with room are taken out and put back
-/// with more.
-pub(crate) async fn add<S: Session>(db: &mut S, lines: BTreeMap<(i64, i64), Vec<Line>>) -> Result<(), sqlx::Error> {
-    let keys: Vec<[Value; 2]> = lines.keys().map(|(cell, version)| [(*cell).into(), (*version).into()]).collect();
-    let mut open: BTreeMap<(i64, i64), Open> = BTreeMap::new();
+/// with more; where there are enough full ones, these are taken out and put back as one.
+pub(crate) async fn add<S: Session>(db: &mut S, lines: BTreeMap<Key, Vec<Line>>) -> Result<(), sqlx::Error> {
+    let keys: Vec<[Value; 2]> = lines.keys().map(row_key).collect();
+    let mut open = BTreeMap::new();
     for piece in pieces(&keys, ROWS) {
-        let sql = Statement::new("DELETE FROM sheets WHERE open AND (cell_id, version_id) IN (VALUES ").rows(piece);
-        let sql = sql.push(") RETURNING cell_id, version_id, first_ms, last_ms, commits, ids, numbers");
-        for row in db.rows(sql).await? {
-            let (first_ms, last_ms) = (row.integer("first_ms")?, row.integer("last_ms")?);
-            let stored = Open { sheet: sheet(&row, true)?, first_ms, last_ms };
-            open.insert((row.integer("cell_id")?, row.integer("version_id")?), stored);
+        let sql = Statement::new("DELETE FROM sheets WHERE level = 0 AND (cell_id, version_id) IN (VALUES ");
+        take(&db.rows(sql.rows(piece).push(") RETURNING *")).await?, &mut open)?;
+    }
+    let (mut full, mut with_room, mut filled) = (Vec::new(), Vec::new(), Vec::new());
+    for (key, lines) in lines {
+        let mut sheet = open.remove(&key).and_then(|mut sheets| sheets.pop()).unwrap_or_default();
+        let room = FULL.saturating_sub(sheet.sheet.commits.len()).min(lines.len());
+        let (now, later) = lines.split_at(room);
+        sheet.add(now);
+        let mut sheets = vec![sheet];
+        for piece in later.chunks(FULL) {
+            let mut next = Dated::default();
+            next.add(piece);
+            sheets.push(next);
         }
+        for sheet in sheets {
+            let is_full = sheet.sheet.commits.len() >= FULL;
+            if is_full { &mut full } else { &mut with_room }.push(sheet.row(key)?);
+            if is_full && filled.last() != Some(&row_key(&key)) {
+                filled.push(row_key(&key));
+            }
+        }
+    }
+    // In this order: runs are read in the order in which their sheets were written.
+    write(db, &full).await?;
+    merge(db, &filled).await?;
+    write(db, &with_room).await
+}
+
+/// Makes one of full sheets, where there are enough of them.
+async fn merge<S: Session>(db: &mut S, filled: &[[Value; 2]]) -> Result<(), sqlx::Error> {
+    let mut ripe: Vec<[Value; 2]> = Vec::new();
+    for piece in pieces(filled, ROWS) {
+        let sql = Statement::new(
+            "SELECT cell_id, version_id FROM sheets WHERE level = 1 AND (cell_id, version_id) IN (VALUES ",
+        );
+        let sql = sql.rows(piece).push(") GROUP BY cell_id, version_id HAVING count(*) >= ").bind(MERGED as u64);
+        for row in db.rows(sql).await? {
+            ripe.push(row_key(&(row.integer("cell_id")?, row.integer("version_id")?)));
+        }
+    }
+    let mut full = BTreeMap::new();
+    for piece in pieces(&ripe, ROWS) {
+        let sql = Statement::new("DELETE FROM sheets WHERE level = 1 AND (cell_id, version_id) IN (VALUES ");
+        take(&db.rows(sql.rows(piece).push(") RETURNING *")).await?, &mut full)?;
     }
     let mut rows = Vec::new();
-    for (key, lines) in lines {
-        let mut first = open.remove(&key).unwrap_or_default();
-        let room = FULL.saturating_sub(first.sheet.commits.len()).min(lines.len());
-        let (now, later) = lines.split_at(room);
-        first.add(now);
-        rows.push(first.row(key)?);
-        for piece in later.chunks(FULL) {
-            let mut next = Open::default();
-            next.add(piece);
-            rows.push(next.row(key)?);
-        }
+    for (key, sheets) in full {
+        let first_ms = sheets.iter().map(|sheet| sheet.first_ms).min().unwrap_or_default();
+        let last_ms = sheets.iter().map(|sheet| sheet.last_ms).max().unwrap_or_default();
+        let sheets: Vec<Sheet> = sheets.into_iter().map(|sheet| sheet.sheet).collect();
+        rows.push(Dated { sheet: Sheet::merged(&sheets), first_ms, last_ms }.row(key)?);
     }
-    for piece in pieces(&rows, SHEETS) {
+    write(db, &rows).await
+}
+
+fn row_key((cell, version): &Key) -> [Value; 2] {
+    [(*cell).into(), (*version).into()]
+}
+
+/// Sheets that were deleted, in the order in which they were written.
+fn take(rows: &[impl Columns], taken: &mut BTreeMap<Key, Vec<Dated>>) -> Result<(), sqlx::Error> {
+    let mut ordered = rows.iter().map(|row| Ok((row.integer("id")?, row))).collect::<Result<Vec<_>, sqlx::Error>>()?;
+    ordered.sort_by_key(|(id, _)| *id);
+    for (_, row) in ordered {
+        let (first_ms, last_ms) = (row.integer("first_ms")?, row.integer("last_ms")?);
+        let key = (row.integer("cell_id")?, row.integer("version_id")?);
+        taken.entry(key).or_default().push(Dated { sheet: sheet(row, true)?, first_ms, last_ms });
+    }
+    Ok(())
+}
+
+async fn write<S: Session>(db: &mut S, rows: &[[Value; 9]]) -> Result<(), sqlx::Error> {
+    for piece in pieces(rows, SHEETS) {
         let sql = Statement::new(
-            "INSERT INTO sheets (cell_id, version_id, open, runs, first_ms, last_ms, commits, ids, numbers) VALUES ",
+            "INSERT INTO sheets (cell_id, version_id, level, runs, first_ms, last_ms, commits, ids, numbers) VALUES ",
         );
         db.change(sql.rows(piece)).await?;
     }
     Ok(())
 }
 
-impl Open {
+impl Dated {
     fn add(&mut self, lines: &[Line]) {
         self.sheet = self.sheet.with(lines);
         for line in lines {
@@ -66,13 +121,18 @@ impl Open {
         }
     }
 
-    fn row(&self, (cell, version): (i64, i64)) -> Result<[Value; 9], sqlx::Error> {
+    fn row(&self, (cell, version): Key) -> Result<[Value; 9], sqlx::Error> {
         let packed = self.sheet.pack().map_err(|source| sqlx::Error::Encode(Box::new(source)))?;
         let runs = self.sheet.commits.len();
+        let level: i64 = match runs {
+            ..FULL => 0,
+            FULL => 1,
+            _ => 2,
+        };
         Ok([
             cell.into(),
             version.into(),
-            (runs < FULL).into(),
+            level.into(),
             (runs as u64).into(),
             self.first_ms.into(),
             self.last_ms.into(),
@@ -126,8 +186,8 @@ pub(crate) fn sheet(row: &impl Columns, ids: bool) -> Result<Sheet, sqlx::Error>
 }
 
 /// Rows of sheets by cell and version, each in the order of their runs.
-pub(crate) fn by_version(rows: &[impl Columns], ids: bool) -> Result<BTreeMap<(i64, i64), Vec<Sheet>>, sqlx::Error> {
-    let mut all: BTreeMap<(i64, i64), Vec<Sheet>> = BTreeMap::new();
+pub(crate) fn by_version(rows: &[impl Columns], ids: bool) -> Result<BTreeMap<Key, Vec<Sheet>>, sqlx::Error> {
+    let mut all: BTreeMap<Key, Vec<Sheet>> = BTreeMap::new();
     for row in rows {
         let key = (row.integer("cell_id")?, row.integer("version_id")?);
         all.entry(key).or_default().push(sheet(row, ids)?);

@@ -174,6 +174,13 @@ pub(crate) fn padded<T: Copy>(list: &[T]) -> impl Iterator<Item = T> + '_ {
     list.iter().copied().chain(list.last().copied().into_iter().cycle().take(if list.is_empty() { 0 } else { rest }))
 }
 
+/// The rows, with rows of zeros behind them so that there are few lengths: for keys of which none is zero.
+pub(crate) fn filled_up<const N: usize>(rows: &[[Value; N]]) -> Vec<[Value; N]> {
+    let mut all = rows.to_vec();
+    all.resize(rows.len().next_power_of_two(), std::array::from_fn(|_| 0i64.into()));
+    all
+}
+
 /// A row, by its columns' names.
 pub trait Columns: Send + Sync {
     /// Text, or NULL.

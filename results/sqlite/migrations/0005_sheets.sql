@@ -20,8 +20,8 @@ CREATE TABLE sheets (
     id INTEGER PRIMARY KEY,
     cell_id INTEGER NOT NULL REFERENCES cells (id),
     version_id INTEGER NOT NULL REFERENCES scenario_versions (id),
-    -- Whether further runs go here.
-    open INTEGER NOT NULL CHECK (open IN (0, 1)),
+    -- 0: further runs go here. 1: it is full. 2: it was made of full ones.
+    level INTEGER NOT NULL CHECK (level IN (0, 1, 2)),
     -- How many lines it has.
     runs INTEGER NOT NULL CHECK (runs > 0),
     -- Where the first and the last of its commits stand in time.
@@ -31,12 +31,13 @@ CREATE TABLE sheets (
     ids BLOB NOT NULL,
     numbers BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX sheets_open ON sheets (cell_id, version_id) WHERE open;
+CREATE UNIQUE INDEX sheets_open ON sheets (cell_id, version_id) WHERE level = 0;
+CREATE INDEX sheets_full ON sheets (cell_id, version_id) WHERE level = 1;
 CREATE INDEX sheets_by_cell ON sheets (cell_id, last_ms);
 
--- What is known of commits, 64 of them in a row, packed: readers of long histories want thousands.
+-- What is known of commits, 256 of them in a row, packed: readers of long histories want thousands.
 CREATE TABLE commit_sheets (
-    -- Of the commits' ids, without their last six bits.
+    -- Of the commits' ids, without their last eight bits.
     id INTEGER PRIMARY KEY,
     content BLOB NOT NULL
 ) STRICT;

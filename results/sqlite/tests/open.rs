@@ -146,8 +146,8 @@ async fn write_fixture() {
     fs::write(format!("tests/fixtures/{version:04}.sql"), text).unwrap();
 }
 
-const TWICE: &str = "INSERT INTO sheets (cell_id, version_id, open, runs, first_ms, last_ms, commits, ids, numbers)
-                     SELECT cell_id, version_id, 0, runs, first_ms, last_ms, commits, ids, numbers FROM sheets";
+const TWICE: &str = "INSERT INTO sheets (cell_id, version_id, level, runs, first_ms, last_ms, commits, ids, numbers)
+                     SELECT cell_id, version_id, 1, runs, first_ms, last_ms, commits, ids, numbers FROM sheets";
 
 #[tokio::test]
 async fn damage_is_found() {
@@ -170,7 +170,11 @@ async fn damage_is_found() {
         ("UPDATE artifacts SET zstd = x'00'", "its stored record is damaged"),
         ("UPDATE artifacts SET hash = zeroblob(32) WHERE id = 1", "does not match its hash"),
         ("UPDATE runs SET outcome = 'untrusted'", "it is listed as `untrusted`, its record says `ok`"),
-        ("UPDATE runs SET uuid = 'another'", "its stored record is that of run"),
+        ("UPDATE runs SET uuid = 'another'", "which is not there"),
+        (
+            "UPDATE runs SET uuid = 'another'; UPDATE sheets SET ids = CAST(x'0007000000' || 'another' AS BLOB)",
+            "is that of run",
+        ),
         ("PRAGMA foreign_keys = off; DELETE FROM cells", "rows of `sheets` refer to rows that are not"),
     ] {
         let (path, _dir) = written().await;

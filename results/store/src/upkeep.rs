@@ -62,7 +62,7 @@ pub enum Finding {
     /// What readers of histories are told of commits is not what is known of them.
     #[error("the packed commits {sheet} are not those of the table")]
     Commits {
-        /// Which 64 of them.
+        /// Which 256 of them.
         sheet: i64,
     },
 }

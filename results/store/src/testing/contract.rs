@@ -31,7 +31,7 @@ promises! {
     a_comparison_comes_back_as_it_went_in, comparisons_are_filtered_and_newest_first, invalid_comparisons_are_refused,
     an_alert_is_as_it_was_kept_last, histories_are_narrowed, rollups_come_alone_too,
     commits_are_found_by_the_beginning_of_their_hashes, health_is_told_by_machine,
-    a_commits_values_are_those_of_its_runs, tokens_are_found_until_they_are_revoked,
+    a_commits_values_are_those_of_its_runs, many_runs_stay_in_their_order, tokens_are_found_until_they_are_revoked,
 }
 
 const REFERENCE: Shape = Shape { network: 1, subject: "reference", commit: 0, iteration: 0 };
