@@ -38,7 +38,7 @@ struct Known<'r> {
 }
 
 /// Where each run belongs, in a writing transaction.
-pub(crate) async fn places<'r, S: Session>(db: &mut S, runs: &[&'r RunRecord]) -> Result<Vec<Place>, sqlx::Error> {
+pub(crate) async fn places<S: Session>(db: &mut S, runs: &[&RunRecord]) -> Result<Vec<Place>, sqlx::Error> {
     let mut known = Known::default();
     let mut places = Vec::new();
     for run in runs {

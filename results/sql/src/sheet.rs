@@ -115,7 +115,8 @@ impl Sheet {
         }
         let (numbers, []) = numbers.as_chunks() else { return Err(SHORT) };
         let numbers: Vec<f64> = numbers.iter().map(|number| f64::from_le_bytes(*number)).collect();
-        if commits.is_empty() || numbers.len() % commits.len() != 0 || (ids.is_some() && named.len() != commits.len()) {
+        let is_whole = !commits.is_empty() && numbers.len().is_multiple_of(commits.len());
+        if !is_whole || (ids.is_some() && named.len() != commits.len()) {
             return Err("has parts of different numbers of runs");
         }
         Ok(Sheet { commits, ids: named, numbers })
