@@ -135,7 +135,7 @@ impl std::ops::Deref for DbArg {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DbCommand {
-    /// Compare everything in a database with what it follows from: files, references, hashes, rollups, tallies. Ends with 6
+    /// Compare everything in a database with what it follows from: files, references, hashes, numbers, tallies. Ends with 6
     /// where something is not as it was written
     Check(CheckArgs),
     /// Write a complete and compact copy into a new file, also while others read and write

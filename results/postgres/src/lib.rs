@@ -4,7 +4,7 @@
 //! `longhaul-sql`, for all SQL backends. Here is what is PostgreSQL's own: the schema, opening and refusing databases, locks,
 //! and what its error codes mean.
 //!
-//! Writers take turns by an advisory lock, as SQLite's do by its file: rollups are made of what was there before. A run
+//! Writers take turns by an advisory lock, as SQLite's do by its file: what was there before is added to. A run
 //! takes milliseconds, so nobody waits long.
 
 mod open;

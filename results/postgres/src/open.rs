@@ -180,6 +180,13 @@ impl PostgresStore {
             }
             source => OpenError::Migrate { place: self.place.clone(), source },
         })?;
+        let old = Statement::new("SELECT to_regclass('old_samples') IS NOT NULL AS is_there");
+        if tx.row(old).await.and_then(|row| row.flag("is_there")).map_err(said)? {
+            longhaul_sql::repack(&mut tx).await.map_err(said)?;
+            for gone in ["DROP VIEW old_samples", "DROP TABLE old_points"] {
+                tx.change(Statement::new(gone)).await.map_err(said)?;
+            }
+        }
         tx.commit().await.map_err(said)
     }
 
@@ -194,11 +201,12 @@ impl PostgresStore {
 
 /// The migrations in this build, oldest first. Checked in, never edited once released.
 fn migrator() -> Migrator {
-    const ALL: [(&str, &str); 4] = [
+    const ALL: [(&str, &str); 5] = [
         ("first", include_str!("../migrations/0001_first.sql")),
         ("comparisons", include_str!("../migrations/0002_comparisons.sql")),
         ("alerts", include_str!("../migrations/0003_alerts.sql")),
         ("tokens", include_str!("../migrations/0004_tokens.sql")),
+        ("sheets", include_str!("../migrations/0005_sheets.sql")),
     ];
     let migration = |(version, (name, sql)): (i64, (&'static str, &'static str))| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)

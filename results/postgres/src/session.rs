@@ -1,10 +1,10 @@
 //! Transactions of PostgreSQL.
 
 use async_trait::async_trait;
-use longhaul_sql::{Columns, Point, ROWS, Session, Statement, Value, pieces};
+use longhaul_sql::{Columns, Session, Statement, Value};
 use sqlx::postgres::{PgArguments, PgPool, PgRow};
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Postgres, QueryBuilder, Row, Transaction, TypeInfo, ValueRef};
+use sqlx::{AssertSqlSafe, Postgres, Row, Transaction, TypeInfo, ValueRef};
 
 /// The lock that writers take turns by: "lhau", as in SQLite's application id.
 const WRITERS: i64 = 1_818_780_021;
@@ -34,27 +34,6 @@ impl Tx {
 impl Session for Tx {
     type Row = Line;
 
-    const IN_ORDER: &'static str = "JOIN";
-
-    const SAMPLES: &'static str = "CROSS JOIN LATERAL unnest(rollups.runs, rollups.values) AS samples (run_id, value)";
-
-    async fn write_points(&mut self, points: &[Point]) -> Result<(), sqlx::Error> {
-        for piece in pieces(points, ROWS) {
-            let rows = piece.iter().map(row).collect::<Result<Vec<_>, _>>()?;
-            let mut sql = QueryBuilder::new("INSERT INTO points (series_id, order_ms, commit_id, runs, values) ");
-            sql.push_values(rows, |mut sql, (point, runs, values)| {
-                sql.push_bind(point.series).push_bind(point.order_ms).push_bind(point.commit);
-                sql.push_bind(runs).push_bind(values);
-            });
-            sql.push(
-                " ON CONFLICT (series_id, order_ms, commit_id)
-                  DO UPDATE SET runs = excluded.runs, values = excluded.values",
-            );
-            sql.build().execute(&mut *self.0).await?;
-        }
-        Ok(())
-    }
-
     async fn rows(&mut self, statement: Statement) -> Result<Vec<Line>, sqlx::Error> {
         Ok(query(statement).fetch_all(&mut *self.0).await?.into_iter().map(Line).collect())
     }
@@ -70,15 +49,6 @@ impl Session for Tx {
     async fn rollback(self) -> Result<(), sqlx::Error> {
         self.0.rollback().await
     }
-}
-
-/// Values ascend; runs are in the same order.
-fn row(point: &Point) -> Result<(&Point, Vec<i32>, Vec<f64>), sqlx::Error> {
-    let mut samples = point.samples.clone();
-    samples.sort_by(|(a, x), (b, y)| x.total_cmp(y).then(a.cmp(b)));
-    let runs = samples.iter().map(|(run, _)| i32::try_from(*run)).collect::<Result<_, _>>();
-    let runs = runs.map_err(|source| sqlx::Error::Encode(Box::new(source)))?;
-    Ok((point, runs, samples.iter().map(|(_, value)| *value).collect()))
 }
 
 /// Safe to assert: a statement's text is made of constants.

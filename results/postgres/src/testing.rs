@@ -100,10 +100,10 @@ impl Server {
     }
 }
 
-/// Bytes that samples and rollups take, and bytes of everything, after what autovacuum does in quiet times.
+/// Bytes that samples take, and bytes of everything, after what autovacuum does in quiet times.
 pub async fn sample_bytes(store: &PostgresStore) -> Result<(u64, u64), sqlx::Error> {
     sqlx::raw_sql("VACUUM ANALYZE").execute(store.pool()).await?;
-    let sql = "SELECT pg_total_relation_size('points'), pg_database_size(current_database())";
+    let sql = "SELECT pg_total_relation_size('sheets'), pg_database_size(current_database())";
     let (samples, all): (i64, i64) = sqlx::query_as(sql).fetch_one(store.pool()).await?;
     Ok((samples.unsigned_abs(), all.unsigned_abs()))
 }

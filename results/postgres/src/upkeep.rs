@@ -1,9 +1,8 @@
 //! What is done to a database as a whole.
 
 use crate::PostgresStore;
-use crate::session::Tx;
 use async_trait::async_trait;
-use longhaul_sql::{Columns, Session, Statement};
+use longhaul_sql::Session;
 use longhaul_store::{BackupError, Finding, Freed, ReadError, Retention, Trouble, Upkeep};
 use std::path::Path;
 
@@ -18,12 +17,7 @@ impl Upkeep for PostgresStore {
     }
 
     async fn check(&self) -> Result<Vec<Finding>, ReadError> {
-        self.read(async |tx| {
-            let mut findings = own_check(tx).await?;
-            findings.extend(longhaul_sql::check(tx).await?);
-            Ok(findings)
-        })
-        .await
+        self.read(async |tx| longhaul_sql::check(tx).await).await
     }
 
     async fn prune(&self, rule: &Retention) -> Result<Freed, Trouble> {
@@ -42,16 +36,4 @@ impl Upkeep for PostgresStore {
         let command = format!("pg_dump --format=custom --file='{}' '{place}'", to.display());
         Err(BackupError::Elsewhere { place, command })
     }
-}
-
-/// What the schema does not check by itself: references are not declared where each would be looked up for every number.
-async fn own_check(db: &mut Tx) -> Result<Vec<Finding>, sqlx::Error> {
-    let sql = Statement::new(
-        "SELECT count(*) AS n FROM points
-         WHERE NOT EXISTS (SELECT 1 FROM series WHERE series.id = points.series_id)
-            OR NOT EXISTS (SELECT 1 FROM commits WHERE commits.id = points.commit_id)",
-    );
-    let n = db.row(sql).await?.integer("n")?;
-    let what = format!("{n} rows of `points` refer to rows that are not there");
-    Ok(if n == 0 { Vec::new() } else { vec![Finding::Backend(what)] })
 }

@@ -1,7 +1,7 @@
 //! Alerts. They change, so each is a document of its own, with what lists ask for in columns.
 
 use crate::Fault;
-use crate::insert::named;
+use crate::place::named;
 use crate::statement::{Columns, Session, Statement, Value};
 use longhaul_record::{Alert, AlertState};
 use longhaul_store::{AlertFilter, InsertError};

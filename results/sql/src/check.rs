@@ -1,52 +1,181 @@
 //! Everything that is stored beside everything it follows from.
 //!
-//! Records are read through, so that every hash is compared; tallies are counted again; rollups are made again from their
-//! samples. A series at a time: a database is larger than the memory.
+//! Sheet by sheet the records of its runs are read through, so that every hash is compared, and so is every number with its
+//! record; tallies are counted again; what is kept of commits is made again. A sheet at a time: a database is larger than the
+//! memory.
 
-use crate::Fault;
-use crate::insert::Rollup;
+use crate::insert::samples;
 use crate::read::{RECORDS, assemble};
-use crate::statement::{Columns, Session, Statement};
+use crate::sheet::Sheet;
+use crate::statement::{Columns, Session, Statement, padded};
+use crate::{Fault, directory};
 use longhaul_record::{Outcome, RunRecord};
 use longhaul_store::Finding;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Records read at once.
-const PAGE: u32 = 64;
+/// Rows read at once, where there is one for each run.
+const PAGE: u32 = 4096;
 
 /// Compares everything, in a reading transaction.
 pub async fn check<S: Session>(db: &mut S) -> Result<Vec<Finding>, Fault> {
     let mut findings = Vec::new();
-    records(db, &mut findings).await?;
+    let seen = all_sheets(db, &mut findings).await?;
+    unseen(db, &seen, &mut findings).await?;
     tallies(db, &mut findings).await?;
-    rollups(db, &mut findings).await?;
+    for sheet in directory::wrong(db).await? {
+        findings.push(Finding::Commits { sheet });
+    }
     Ok(findings)
 }
 
-/// Every record can be read, is the run it says, and its numbers are the samples.
-async fn records<S: Session>(db: &mut S, findings: &mut Vec<Finding>) -> Result<(), Fault> {
+/// What a sheet is compared with, beside its records.
+#[derive(Default)]
+struct Around {
+    /// Places in time, by commits' rows.
+    order_ms: BTreeMap<i64, i64>,
+    /// Cell and version of the names below.
+    key: Option<(i64, i64)>,
+    scenario: String,
+    subject: String,
+    /// Metric and peer of each place.
+    series: BTreeMap<usize, (String, String)>,
+}
+
+/// Every sheet can be read, its runs are there and belong to it, and its numbers are theirs. Returns the rows of the runs.
+async fn all_sheets<S: Session>(db: &mut S, findings: &mut Vec<Finding>) -> Result<BTreeSet<i64>, Fault> {
+    let mut around = Around::default();
+    for row in db.rows(Statement::new("SELECT id, order_ms FROM commits")).await? {
+        around.order_ms.insert(row.integer("id")?, row.integer("order_ms")?);
+    }
+    let mut seen = BTreeSet::new();
+    let list = Statement::new("SELECT id, cell_id, version_id FROM sheets ORDER BY cell_id, version_id, id");
+    for listed in db.rows(list).await? {
+        around.names(db, (listed.integer("cell_id")?, listed.integer("version_id")?)).await?;
+        let sql = Statement::new("SELECT * FROM sheets WHERE id = ").bind(listed.integer("id")?);
+        let row = db.row(sql).await?;
+        let wrong =
+            |what: String| Finding::Sheet { scenario: around.scenario.clone(), subject: around.subject.clone(), what };
+        let unpacked = Sheet::unpack(&row.bytes("commits")?, Some(&row.bytes("ids")?), &row.bytes("numbers")?);
+        match unpacked {
+            Err(what) => findings.push(wrong(what.to_owned())),
+            Ok(sheet) => {
+                let found = records(db, &around, &sheet, &mut seen, findings).await?;
+                findings.extend(found.into_iter().chain(around.frame(&row, &sheet)?).map(wrong));
+            }
+        }
+    }
+    Ok(seen)
+}
+
+impl Around {
+    /// Turns to another cell and version, if it is one.
+    async fn names<S: Session>(&mut self, db: &mut S, key: (i64, i64)) -> Result<(), sqlx::Error> {
+        if self.key.replace(key) == Some(key) {
+            return Ok(());
+        }
+        let sql = Statement::new(
+            "SELECT scenarios.name AS scenario, subjects.name AS subject FROM cells
+             JOIN scenarios ON scenarios.id = cells.scenario_id JOIN subjects ON subjects.id = cells.subject_id
+             WHERE cells.id = ",
+        );
+        let names = db.rows(sql.bind(key.0)).await?;
+        let name = |column| names.first().map_or(Ok("unknown".to_owned()), |row| row.text(column));
+        (self.scenario, self.subject) = (name("scenario")?, name("subject")?);
+        let sql = Statement::new("SELECT place, metric, peer FROM series WHERE cell_id = ").bind(key.0);
+        self.series.clear();
+        for row in db.rows(sql.push(" AND version_id = ").bind(key.1)).await? {
+            self.series.insert(row.place("place")?, (row.text("metric")?, row.text("peer")?));
+        }
+        Ok(())
+    }
+
+    /// What is wrong with what is said of the sheet beside it.
+    fn frame(&self, row: &impl Columns, sheet: &Sheet) -> Result<Option<String>, sqlx::Error> {
+        let (said, runs) = (row.count("runs")?, sheet.commits.len() as u64);
+        if said != runs {
+            return Ok(Some(format!("says that it has {said} runs, it has {runs}")));
+        }
+        let times = || sheet.commits.iter().filter_map(|commit| self.order_ms.get(commit)).copied();
+        let ends = (Some(row.integer("first_ms")?), Some(row.integer("last_ms")?));
+        Ok((ends != (times().min(), times().max())).then(|| "is not where its commits stand in time".to_owned()))
+    }
+}
+
+/// The numbers of a run: metric, peer and the value's bits.
+type Numbers<'n> = BTreeSet<(&'n str, &'n str, u64)>;
+
+/// The records of a sheet's runs. Returns what is wrong with the sheet.
+async fn records<S: Session>(
+    db: &mut S,
+    around: &Around,
+    sheet: &Sheet,
+    seen: &mut BTreeSet<i64>,
+    findings: &mut Vec<Finding>,
+) -> Result<Vec<String>, Fault> {
+    let ids: Vec<&str> = sheet.ids.iter().map(String::as_str).collect();
+    let sql = Statement::new(RECORDS).push(" WHERE runs.uuid IN (").list(padded(&ids)).push(")");
+    let mut stored = BTreeMap::new();
+    for row in db.rows(sql).await? {
+        stored.insert(row.text("uuid")?, row);
+    }
+    let mut wrong = Vec::new();
+    for (line, id) in sheet.ids.iter().enumerate() {
+        let Some(row) = stored.get(id) else {
+            wrong.push(format!("has run {id}, which is not there"));
+            continue;
+        };
+        if !seen.insert(row.integer("id")?) {
+            wrong.push(format!("has run {id}, which another line has too"));
+        }
+        let key = (row.integer("cell_id")?, row.integer("version_id")?);
+        if (Some(key), row.integer("commit_id")?) != (around.key, sheet.commits[line]) {
+            wrong.push(format!("has run {id}, which belongs elsewhere"));
+        }
+        let what = match assemble(row) {
+            Ok(run) => difference(&run, id, row.word("outcome", Outcome::parse)?, &around.numbers(sheet, line)),
+            Err(error) => Some(format!("its stored record is damaged: {error}")),
+        };
+        findings.extend(what.map(|what| Finding::Record { id: id.clone(), what }));
+    }
+    Ok(wrong)
+}
+
+impl Around {
+    /// The numbers of a line. A place that is no series' has a name that no series has.
+    fn numbers<'n>(&'n self, sheet: &Sheet, line: usize) -> Numbers<'n> {
+        let name = |place| self.series.get(&place).map_or(("", ""), |(metric, peer)| (metric, peer));
+        let number = |place: usize| {
+            let (metric, peer) = name(place);
+            Some((metric, peer, sheet.value(line, place)?.to_bits()))
+        };
+        (0..sheet.columns()).filter_map(number).collect()
+    }
+}
+
+fn difference(run: &RunRecord, id: &str, outcome: Outcome, stored: &Numbers<'_>) -> Option<String> {
+    if run.id != id {
+        return Some(format!("its stored record is that of run {}", run.id));
+    }
+    if run.outcome != outcome {
+        return Some(format!("it is listed as `{}`, its record says `{}`", outcome.as_str(), run.outcome.as_str()));
+    }
+    let recorded: Numbers<'_> =
+        samples(run).iter().map(|s| (&*s.metric, s.peer.as_deref().unwrap_or(""), s.value.to_bits())).collect();
+    (recorded != *stored).then(|| "its samples are not those of its record".to_owned())
+}
+
+/// No run is without a sheet, and none without a part of its record.
+async fn unseen<S: Session>(db: &mut S, seen: &BTreeSet<i64>, findings: &mut Vec<Finding>) -> Result<(), Fault> {
     let mut after = 0;
-    let mut recorded = 0;
     loop {
-        let sql = Statement::new(RECORDS).push(" WHERE runs.id > ").bind(after).push(" ORDER BY runs.id LIMIT ");
+        let sql = Statement::new("SELECT id, uuid FROM runs WHERE id > ").bind(after).push(" ORDER BY id LIMIT ");
         let rows = db.rows(sql.bind(PAGE)).await?;
-        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { break };
-        let mut stored = samples(db, first.integer("id")?, last.integer("id")?).await?;
+        let Some(last) = rows.last() else { break };
         after = last.integer("id")?;
         for row in &rows {
-            let id = row.text("uuid")?;
-            let numbers = stored.remove(&row.integer("id")?).unwrap_or_default();
-            let what = match assemble(row) {
-                Ok(run) => {
-                    recorded += if run.outcome == Outcome::Ok { run.samples.len() as i64 } else { 0 };
-                    difference(&run, &id, row.word("outcome", Outcome::parse)?, numbers)
-                }
-                Err(error) => {
-                    recorded += numbers.len() as i64;
-                    Some(format!("its stored record is damaged: {error}"))
-                }
-            };
-            findings.extend(what.map(|what| Finding::Record { id, what }));
+            if !seen.contains(&row.integer("id")?) {
+                findings.push(Finding::Record { id: row.text("uuid")?, what: "it is in no sheet".into() });
+            }
         }
     }
     let missing = Statement::new(
@@ -57,54 +186,7 @@ async fn records<S: Session>(db: &mut S, findings: &mut Vec<Finding>) -> Result<
     for row in db.rows(missing).await? {
         findings.push(Finding::Record { id: row.text("uuid")?, what: "a part of its record is not there".into() });
     }
-    let stored = db.row(Statement::new("SELECT count(*) AS n FROM samples")).await?.integer("n")?;
-    if stored != recorded {
-        findings.push(Finding::Samples { stored, recorded });
-    }
     Ok(())
-}
-
-/// Metric, peer and the value's bits.
-type Number = (String, String, u64);
-
-/// The samples of some runs.
-async fn samples<S: Session>(db: &mut S, first: i64, last: i64) -> Result<BTreeMap<i64, Vec<Number>>, sqlx::Error> {
-    let sql = Statement::new("SELECT runs.id, series.metric, series.peer, samples.value FROM runs ")
-        .push(S::IN_ORDER)
-        .push(" commits ON commits.id = runs.commit_id ")
-        .push(S::IN_ORDER)
-        .push(" series ON series.cell_id = runs.cell_id AND series.version_id = runs.version_id ")
-        .push(S::IN_ORDER)
-        .push(
-            " rollups ON rollups.series_id = series.id AND rollups.order_ms = commits.order_ms
-              AND rollups.commit_id = commits.id ",
-        )
-        .push(S::SAMPLES)
-        .push(" WHERE samples.run_id = runs.id AND runs.id BETWEEN ");
-    let mut all: BTreeMap<i64, Vec<Number>> = BTreeMap::new();
-    for row in db.rows(sql.bind(first).push(" AND ").bind(last)).await? {
-        let number = (row.text("metric")?, row.text("peer")?, row.real("value")?.to_bits());
-        all.entry(row.integer("id")?).or_default().push(number);
-    }
-    Ok(all)
-}
-
-fn difference(run: &RunRecord, id: &str, outcome: Outcome, mut stored: Vec<Number>) -> Option<String> {
-    if run.id != id {
-        return Some(format!("its stored record is that of run {}", run.id));
-    }
-    if run.outcome != outcome {
-        return Some(format!("it is listed as `{}`, its record says `{}`", outcome.as_str(), run.outcome.as_str()));
-    }
-    let number =
-        |s: &longhaul_record::Sample| (s.metric.clone(), s.peer.clone().unwrap_or_default(), s.value.to_bits());
-    let mut recorded: Vec<Number> = match run.outcome {
-        Outcome::Ok => run.samples.iter().map(number).collect(),
-        _ => Vec::new(),
-    };
-    recorded.sort();
-    stored.sort();
-    (recorded != stored).then(|| "its samples are not those of its record".to_owned())
 }
 
 /// Commits without a hash are the runs outside a repository.
@@ -116,13 +198,15 @@ fn sha_or_none(row: &impl Columns) -> Result<String, sqlx::Error> {
 async fn tallies<S: Session>(db: &mut S, findings: &mut Vec<Finding>) -> Result<(), Fault> {
     let sql = Statement::new(
         "WITH counted AS (
-             SELECT cell_id, commit_id, outcome, count(*) AS runs FROM runs GROUP BY cell_id, commit_id, outcome
+             SELECT cell_id, commits.order_ms, commit_id, version_id, outcome, count(*) AS runs
+             FROM runs JOIN commits ON commits.id = runs.commit_id
+             GROUP BY cell_id, commits.order_ms, commit_id, version_id, outcome
          ), both_sides AS (
-             SELECT cell_id, commit_id, outcome, runs AS tally, 0 AS runs FROM tallies
-             UNION ALL SELECT cell_id, commit_id, outcome, 0, runs FROM counted
+             SELECT cell_id, order_ms, commit_id, version_id, outcome, runs AS tally, 0 AS runs FROM tallies
+             UNION ALL SELECT cell_id, order_ms, commit_id, version_id, outcome, 0, runs FROM counted
          ), compared AS (
              SELECT cell_id, commit_id, outcome, CAST(sum(tally) AS BIGINT) AS tally, CAST(sum(runs) AS BIGINT) AS runs
-             FROM both_sides GROUP BY cell_id, commit_id, outcome
+             FROM both_sides GROUP BY cell_id, order_ms, commit_id, version_id, outcome
          )
          SELECT scenarios.name AS scenario, subjects.name AS subject, commits.sha, compared.outcome, tally, runs
          FROM compared
@@ -143,67 +227,4 @@ async fn tallies<S: Session>(db: &mut S, findings: &mut Vec<Finding>) -> Result<
         });
     }
     Ok(())
-}
-
-/// Every rollup is that of its samples, at its commit's place in time.
-async fn rollups<S: Session>(db: &mut S, findings: &mut Vec<Finding>) -> Result<(), Fault> {
-    let lines = db.rows(Statement::new("SELECT id FROM series ORDER BY id")).await?;
-    for line in lines {
-        let id = line.integer("id")?;
-        let wrong = wrong_points(db, id).await?;
-        if wrong.is_empty() {
-            continue;
-        }
-        let names = Statement::new(
-            "SELECT series.metric, scenarios.name AS scenario, subjects.name AS subject
-             FROM series JOIN cells ON cells.id = series.cell_id JOIN scenarios ON scenarios.id = cells.scenario_id
-             JOIN subjects ON subjects.id = cells.subject_id WHERE series.id = ",
-        );
-        let names = db.row(names.bind(id)).await?;
-        for (commit, what) in wrong {
-            let sha = db.rows(Statement::new("SELECT sha FROM commits WHERE id = ").bind(commit)).await?;
-            findings.push(Finding::Rollup {
-                metric: names.text("metric")?,
-                scenario: names.text("scenario")?,
-                subject: names.text("subject")?,
-                commit: sha.first().map_or(Ok("unknown".into()), sha_or_none)?,
-                what,
-            });
-        }
-    }
-    Ok(())
-}
-
-/// The commits on which a series' rollup is not what it should be.
-async fn wrong_points<S: Session>(db: &mut S, line: i64) -> Result<Vec<(i64, String)>, sqlx::Error> {
-    let mut values: BTreeMap<i64, Vec<f64>> = BTreeMap::new();
-    let sql = Statement::new("SELECT commit_id, value FROM samples WHERE series_id = ").bind(line);
-    for row in db.rows(sql).await? {
-        values.entry(row.integer("commit_id")?).or_default().push(row.real("value")?);
-    }
-    let mut wrong = Vec::new();
-    let sql = Statement::new(
-        "SELECT rollups.commit_id, rollups.n, rollups.median, rollups.min, rollups.max,
-                rollups.order_ms - commits.order_ms AS shift
-         FROM rollups JOIN commits ON commits.id = rollups.commit_id WHERE rollups.series_id = ",
-    );
-    for row in db.rows(sql.bind(line)).await? {
-        let commit = row.integer("commit_id")?;
-        let [median, min, max] = [row.real("median")?, row.real("min")?, row.real("max")?];
-        let stored = Rollup { n: row.integer("n")?, median, min, max };
-        match values.remove(&commit).map(|values| Rollup::of(&values)) {
-            None => wrong.push((commit, "it has no samples".to_owned())),
-            Some(made) if made != stored => wrong.push((commit, format!("says {stored}, its samples say {made}"))),
-            Some(_) if row.integer("shift")? != 0 => wrong.push((commit, "it is not at its commit's time".to_owned())),
-            Some(_) => {}
-        }
-    }
-    wrong.extend(values.into_keys().map(|commit| (commit, "its samples have none".to_owned())));
-    Ok(wrong)
-}
-
-impl std::fmt::Display for Rollup {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "n {}, median {}, min {}, max {}", self.n, self.median, self.min, self.max)
-    }
 }

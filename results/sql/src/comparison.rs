@@ -1,7 +1,8 @@
 //! Comparisons of two versions: lists from columns, the whole from an artifact.
 
 use crate::artifact::{Artifact, Press};
-use crate::insert::{host, kept, named};
+use crate::insert::kept;
+use crate::place::{host, named};
 use crate::statement::{Columns, Session, Statement, Value};
 use crate::{Fault, artifact};
 use longhaul_record::{Comparison, Verdict};

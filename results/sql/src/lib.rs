@@ -1,24 +1,29 @@
 //! What the SQL backends share: how runs become rows, and rows become answers.
 //!
 //! Both databases have the same tables, and take the same statements. So each
-//! question is written once, here, over a [`Session`]: a transaction of either. What differs stays with the backends:
-//! schema, opening and refusing, how a transaction begins, what an error means. Where a statement has to differ, the
-//! session says how ([`Session::IN_ORDER`], [`Session::SAMPLES`]), and how it keeps samples ([`Session::write_points`]).
+//! question is written once, here, over a [`Session`]: a transaction of either. What differs stays with the backends: schema,
+//! opening and refusing, how a transaction begins, what an error means.
 //!
 //! Writing is one plan for any number of runs ([`insert`]): everything is compressed before the lock is taken
-//! ([`pack`]), names become ids, rows go in by the hundreds, and rollups and tallies are brought up to date.
+//! ([`pack`]), names become ids, rows go in by the hundreds, numbers by the sheet, and tallies are brought up to date.
 //!
 //! **Invariant:** no connection, no schema and no backend's types in here. Statements are constants; values are bound.
 
 mod alert;
 mod artifact;
+mod bytes;
 mod check;
 mod comparison;
+mod directory;
 mod insert;
 mod overview;
+mod place;
 mod prune;
 mod read;
+mod repack;
 mod series;
+mod sheet;
+mod sheets;
 mod statement;
 mod store;
 mod token;
@@ -26,12 +31,13 @@ mod token;
 pub use alert::{alerts, documents, put_alerts};
 pub use check::check;
 pub use comparison::{ComparisonParcel, comparison, comparisons, insert_comparison, pack_comparison};
-pub use insert::{Parcel, Point, ROWS, Rollup, insert, pack};
+pub use insert::{Parcel, insert, pack};
 pub use overview::overview;
 pub use prune::prune;
 pub use read::{commits, health, records, run, runs, scopes};
+pub use repack::repack;
 pub use series::{commit_values, series};
-pub use statement::{Columns, Session, Statement, Value, pieces};
+pub use statement::{Columns, Session, Statement, Value};
 pub use store::within;
 pub use token::{put_token, revoke_token, token, tokens, touch_token};
 

@@ -70,7 +70,7 @@ pub(crate) fn commit(row: &impl Columns) -> Result<Commit, sqlx::Error> {
 
 /// The parts of records. Continues with WHERE.
 pub(crate) const RECORDS: &str = "
-    SELECT runs.id, runs.uuid, runs.outcome,
+    SELECT runs.id, runs.uuid, runs.outcome, runs.cell_id, runs.version_id, runs.commit_id,
            record.hash AS record_hash, record.bytes AS record_bytes, record.zstd AS record_zstd,
            resolved.hash AS resolved_hash, resolved.bytes AS resolved_bytes, resolved.zstd AS resolved_zstd,
            series.hash AS series_hash, series.bytes AS series_bytes, series.zstd AS series_zstd

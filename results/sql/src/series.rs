@@ -1,197 +1,218 @@
-//! The history of a scenario: one query for its commits, one for the names of its series, one for every value on them.
+//! Histories: the names of series, the sheets with their numbers, and the commits these are of. Three queries, however long the
+//! history is, and a fourth that says how far back to read.
 
 use crate::Fault;
-use crate::read::commit;
+use crate::directory::{self, Entry};
+use crate::insert::Rollup;
+use crate::sheet::Sheet;
+use crate::sheets::{At, Cut, by_commit, by_version};
 use crate::statement::{Columns, Session, Statement};
 use longhaul_store::{CommitPoint, CommitValues, MetricSeries, RunValue, SeriesQuery, SeriesSet, ValuesQuery};
 use std::collections::BTreeMap;
+
+/// A longer walk back costs more than reading sheets that are not needed.
+const LONGEST_WALK: u32 = 500;
 
 const CELLS: &str = "
     JOIN projects ON projects.id = cells.project_id
     JOIN scenarios ON scenarios.id = cells.scenario_id
     JOIN subjects ON subjects.id = cells.subject_id
-    JOIN hosts ON hosts.id = cells.host_id
-    WHERE true";
+    JOIN hosts ON hosts.id = cells.host_id";
+
+/// What a series is called, as of one version of its scenario, and where its numbers are.
+struct Line {
+    cell: i64,
+    version: i64,
+    place: usize,
+    scenario: String,
+    hash: String,
+    subject: String,
+    metric: String,
+    peer: Option<String>,
+    project: String,
+    host: String,
+}
 
 /// The history of a scenario, in a reading transaction.
 pub async fn series<S: Session>(db: &mut S, query: &SeriesQuery) -> Result<SeriesSet, Fault> {
-    let commits = db.rows(commits_sql(query)).await?;
-    let mut set = SeriesSet::default();
-    let mut places = BTreeMap::new();
-    let mut oldest_ms = i64::MAX;
-    for row in &commits {
-        places.insert(row.integer("id")?, set.commits.len());
-        oldest_ms = oldest_ms.min(row.integer("order_ms")?);
-        set.commits.push(commit(row)?);
+    if query.commits == 0 {
+        return Ok(SeriesSet::default());
     }
-    if set.commits.is_empty() {
-        return Ok(set);
+    let sql = narrow_cells(Statement::new(LINES).push(CELLS).push(" WHERE true"), query);
+    let lines = lines(db, sql.narrow("series.metric", query.metric.as_deref())).await?;
+    let oldest_ms = oldest(db, query).await?;
+    let cut = Cut::around(lines.iter().map(|line| line.place));
+    let sql = cut.select(Statement::new("SELECT "), query.values);
+    let sql = sql.push(" FROM cells").push(CELLS).push(" JOIN sheets ON sheets.cell_id = cells.id WHERE true");
+    let sql = narrow_cells(sql, query).limit("sheets.last_ms >= ", oldest_ms);
+    let sql = sql.limit("sheets.first_ms < ", query.until_ms).push(" ORDER BY sheets.id");
+    let sheets = by_version(&db.rows(sql).await?, query.values)?;
+    let (places, mut set) = commits(db, &sheets, query).await?;
+    let runs: BTreeMap<(i64, i64), Vec<At>> =
+        sheets.iter().map(|(key, sheets)| (*key, by_commit(sheets, &places))).collect();
+    let mut series: BTreeMap<[&str; 5], Vec<CommitPoint>> = BTreeMap::new();
+    for line in &lines {
+        let key = (line.cell, line.version);
+        let (Some(runs), Some(sheets)) = (runs.get(&key), sheets.get(&key)) else { continue };
+        let column = cut.column(line.place);
+        let peer = line.peer.as_deref().unwrap_or("");
+        let points = series.entry([&line.metric, &line.subject, peer, &line.project, &line.host]).or_default();
+        let mut values = Vec::new();
+        for runs in runs.chunk_by(|a, b| a.0 == b.0) {
+            values.clear();
+            values.extend(runs.iter().filter_map(|(_, sheet, run)| sheets[*sheet].value(*run, column)));
+            if values.is_empty() {
+                continue;
+            }
+            let Rollup { n, median, min, max } = Rollup::of(&values);
+            let values = if query.values { named(runs, sheets, column) } else { Vec::new() };
+            let (commit, scenario_hash) = (runs[0].0, line.hash.clone());
+            points.push(CommitPoint { commit, scenario_hash, values, n, median, min, max });
+        }
     }
-    let lines = db.rows(lines_sql(query)).await?;
-    let values = db.rows(values_sql::<S>(query, oldest_ms)).await?;
-    set.series = group(&lines, &values, &places, query)?;
+    let named = |([metric, subject, peer, project, host], points): ([&str; 5], Vec<CommitPoint>)| MetricSeries {
+        project: project.to_owned(),
+        host: host.to_owned(),
+        subject: subject.to_owned(),
+        metric: metric.to_owned(),
+        peer: Some(peer.to_owned()).filter(|peer| !peer.is_empty()),
+        points,
+    };
+    set.series = series.into_iter().filter(|(_, points)| !points.is_empty()).map(named).collect();
     set.sort();
     Ok(set)
 }
 
 /// Goes on with the cells that are asked for.
 fn narrow_cells(sql: Statement, query: &SeriesQuery) -> Statement {
-    sql.push(CELLS)
-        .narrow("scenarios.name", Some(&query.scenario))
+    sql.narrow("scenarios.name", Some(&query.scenario))
         .narrow("projects.name", query.project.as_deref())
         .narrow("hosts.fingerprint", query.host.as_deref())
         .narrow("subjects.name", query.subject.as_deref())
 }
 
-/// The newest commits with any run of the scenario, failed ones included: a gap is a fact too.
-fn commits_sql(query: &SeriesQuery) -> Statement {
-    let sql = Statement::new(
-        "SELECT commits.id, commits.order_ms, projects.name AS project, commits.sha, commits.dirty,
-                commits.authored_ms, commits.branch, commits.summary, commits.first_run_ms
-         FROM commits JOIN projects ON projects.id = commits.project_id
-         WHERE commits.id IN (SELECT tallies.commit_id FROM cells JOIN tallies ON tallies.cell_id = cells.id",
-    );
-    let sql = narrow_cells(sql, query).push(")");
-    let sql = sql.narrow("commits.branch", query.branch.as_deref());
-    let sql = sql.limit("commits.order_ms >= ", query.from_ms).limit("commits.order_ms < ", query.until_ms);
-    sql.push(" ORDER BY commits.order_ms DESC, commits.first_run_ms DESC LIMIT ").bind(query.commits)
-}
-
-/// Each series by its row: one per scenario version.
-fn lines_sql(query: &SeriesQuery) -> Statement {
-    let sql = Statement::new(
-        "SELECT series.id, series.metric, subjects.name AS subject, series.peer, projects.name AS project,
-                hosts.fingerprint, scenario_versions.hash
-         FROM cells
-         JOIN series ON series.cell_id = cells.id
-         JOIN scenario_versions ON scenario_versions.id = series.version_id",
-    );
-    narrow_cells(sql, query).narrow("series.metric", query.metric.as_deref())
-}
-
-/// Every value, by the row of its series. The last tables are gone through in this order: walking the samples first and
-/// looking through all rollups for each is quadratic.
-fn values_sql<S: Session>(query: &SeriesQuery, oldest_ms: i64) -> Statement {
-    let sql = Statement::new(
-        "SELECT rollups.series_id, rollups.commit_id, rollups.n, rollups.median, rollups.min, rollups.max",
-    );
-    let sql = sql
-        .push(if query.values { ", runs.uuid, samples.value" } else { "" })
-        .push(" FROM (SELECT series.id FROM cells JOIN series ON series.cell_id = cells.id");
-    let sql = narrow_cells(sql, query).narrow("series.metric", query.metric.as_deref());
-    let sql = sql
-        .push(") AS wanted ")
-        .push(S::IN_ORDER)
-        .push(" rollups ON rollups.series_id = wanted.id AND rollups.order_ms >= ")
-        .bind(oldest_ms)
-        .limit("rollups.order_ms < ", query.until_ms);
-    if !query.values {
-        return sql.push(" ORDER BY rollups.series_id, rollups.order_ms, rollups.commit_id");
+/// From when on sheets are read at least: each cell's commits are walked back from the newest, as many as are asked for, and the
+/// cell that gets there first has enough.
+async fn oldest<S: Session>(db: &mut S, query: &SeriesQuery) -> Result<Option<i64>, sqlx::Error> {
+    if query.commits > LONGEST_WALK {
+        return Ok(query.from_ms);
     }
-    sql.push(" ").push(S::SAMPLES).push(" ").push(S::IN_ORDER).push(
-        " runs ON runs.id = samples.run_id
-         ORDER BY rollups.series_id, rollups.order_ms, rollups.commit_id, samples.run_id",
-    )
-}
-
-/// Values come ordered by series, then commit, then run.
-fn group(
-    lines: &[impl Columns],
-    values: &[impl Columns],
-    places: &BTreeMap<i64, usize>,
-    query: &SeriesQuery,
-) -> Result<Vec<MetricSeries>, sqlx::Error> {
-    let mut names: BTreeMap<i64, ([String; 5], String)> = BTreeMap::new();
-    for row in lines {
-        let text = |column| row.text(column);
-        let key = [text("metric")?, text("subject")?, text("peer")?, text("project")?, text("fingerprint")?];
-        names.insert(row.integer("id")?, (key, text("hash")?));
-    }
-    let mut series: BTreeMap<&[String; 5], Vec<CommitPoint>> = BTreeMap::new();
-    let here = values.iter().map(here).collect::<Result<Vec<_>, _>>()?;
-    let mut from = 0;
-    for run in here.chunk_by(|a, b| a == b) {
-        let rows = &values[from..from + run.len()];
-        from += run.len();
-        let (line, commit) = run[0];
-        let (Some((key, hash)), Some(&place)) = (names.get(&line), places.get(&commit)) else { continue };
-        series.entry(key).or_default().push(point(rows, place, hash, query.values)?);
-    }
-    let line = |([metric, subject, peer, project, host], points): (&[String; 5], Vec<CommitPoint>)| MetricSeries {
-        project: project.clone(),
-        host: host.clone(),
-        subject: subject.clone(),
-        metric: metric.clone(),
-        peer: Some(peer.clone()).filter(|peer| !peer.is_empty()),
-        points,
+    let walk = Statement::new(
+        "SELECT max(oldest_ms) AS oldest_ms FROM (SELECT (SELECT order_ms FROM (
+             SELECT DISTINCT tallies.order_ms, tallies.commit_id FROM tallies WHERE tallies.cell_id = cells.id",
+    );
+    let walk = walk.limit("tallies.order_ms >= ", query.from_ms).limit("tallies.order_ms < ", query.until_ms);
+    let walk = match query.branch.as_deref() {
+        Some(branch) => walk
+            .push(" AND EXISTS (SELECT 1 FROM commits WHERE commits.id = tallies.commit_id AND commits.branch = ")
+            .bind(branch)
+            .push(")"),
+        None => walk,
     };
-    Ok(series.into_iter().map(line).collect())
+    let sql = walk
+        .push(" ORDER BY tallies.order_ms DESC, tallies.commit_id DESC) AS walked LIMIT 1 OFFSET ")
+        .bind(query.commits - 1);
+    let sql = narrow_cells(sql.push(") AS oldest_ms FROM cells").push(CELLS).push(" WHERE true"), query);
+    let oldest_ms = db.row(sql.push(") AS walks")).await?.maybe_integer("oldest_ms")?;
+    Ok(oldest_ms.max(query.from_ms))
 }
 
-/// Series and commit of a value.
-fn here(row: &impl Columns) -> Result<(i64, i64), sqlx::Error> {
-    Ok((row.integer("series_id")?, row.integer("commit_id")?))
+/// The newest commits with any run of the scenario, failed ones included, as a gap is a fact too; and the place of each, by its
+/// row.
+async fn commits<S: Session>(
+    db: &mut S,
+    sheets: &BTreeMap<(i64, i64), Vec<Sheet>>,
+    query: &SeriesQuery,
+) -> Result<(BTreeMap<i64, usize>, SeriesSet), sqlx::Error> {
+    let measured = sheets.values().flatten().flat_map(|sheet| &sheet.commits).copied().collect();
+    let is_asked_for = |entry: &Entry| {
+        query.from_ms.is_none_or(|from_ms| entry.order_ms >= from_ms)
+            && query.until_ms.is_none_or(|until_ms| entry.order_ms < until_ms)
+            && query.branch.as_ref().is_none_or(|branch| entry.commit.branch.as_ref() == Some(branch))
+    };
+    let mut entries: Vec<(i64, Entry)> =
+        directory::commits(db, measured).await?.into_iter().filter(|(_, entry)| is_asked_for(entry)).collect();
+    entries.sort_by(|(_, a), (_, b)| b.order().cmp(&a.order()));
+    entries.truncate(query.commits as usize);
+    let mut places = BTreeMap::new();
+    let mut set = SeriesSet::default();
+    for (row, entry) in entries.into_iter().rev() {
+        places.insert(row, set.commits.len());
+        set.commits.push(entry.commit);
+    }
+    Ok((places, set))
 }
 
-/// The values of one series on one commit.
-fn point(rows: &[impl Columns], commit: usize, hash: &str, values: bool) -> Result<CommitPoint, sqlx::Error> {
-    Ok(CommitPoint {
-        commit,
-        scenario_hash: hash.to_string(),
-        values: if values { rows.iter().map(value).collect::<Result<_, _>>()? } else { Vec::new() },
-        n: rows[0].count("n")?,
-        median: rows[0].real("median")?,
-        min: rows[0].real("min")?,
-        max: rows[0].real("max")?,
-    })
+/// The values of some runs, with their ids.
+fn named(runs: &[At], sheets: &[Sheet], column: usize) -> Vec<RunValue> {
+    let value = |(_, sheet, run): &At| {
+        let sheet = &sheets[*sheet];
+        Some(RunValue { run: sheet.ids.get(*run)?.clone(), value: sheet.value(*run, column)? })
+    };
+    runs.iter().filter_map(value).collect()
 }
 
-fn value(row: &impl Columns) -> Result<RunValue, sqlx::Error> {
-    Ok(RunValue { run: row.text("uuid")?, value: row.real("value")? })
+/// The columns of a [`Line`]. Continues with [`CELLS`].
+const LINES: &str = "
+    SELECT cells.id AS cell, series.version_id, series.place, scenarios.name AS scenario, scenario_versions.hash,
+           subjects.name AS subject, series.metric, series.peer, projects.name AS project, hosts.fingerprint
+    FROM cells
+    JOIN series ON series.cell_id = cells.id
+    JOIN scenario_versions ON scenario_versions.id = series.version_id";
+
+async fn lines<S: Session>(db: &mut S, sql: Statement) -> Result<Vec<Line>, sqlx::Error> {
+    let line = |row: &S::Row| {
+        Ok(Line {
+            cell: row.integer("cell")?,
+            version: row.integer("version_id")?,
+            place: row.place("place")?,
+            scenario: row.text("scenario")?,
+            hash: row.text("hash")?,
+            subject: row.text("subject")?,
+            metric: row.text("metric")?,
+            peer: Some(row.text("peer")?).filter(|peer| !peer.is_empty()),
+            project: row.text("project")?,
+            host: row.text("fingerprint")?,
+        })
+    };
+    db.rows(sql).await?.iter().map(line).collect()
 }
 
 /// Everything measured of one commit.
 pub async fn commit_values<S: Session>(db: &mut S, query: &ValuesQuery) -> Result<Vec<CommitValues>, Fault> {
     let sql = Statement::new(
-        "SELECT scenarios.name AS scenario, scenario_versions.hash, subjects.name AS subject, series.metric, series.peer,
-                runs.uuid, samples.value
-         FROM commits
-         JOIN projects ON projects.id = commits.project_id
-         JOIN runs ON runs.commit_id = commits.id
-         JOIN cells ON cells.id = runs.cell_id
-         JOIN hosts ON hosts.id = cells.host_id
-         JOIN scenarios ON scenarios.id = cells.scenario_id
-         JOIN subjects ON subjects.id = cells.subject_id
-         JOIN scenario_versions ON scenario_versions.id = runs.version_id
-         JOIN series ON series.cell_id = runs.cell_id AND series.version_id = runs.version_id
-         JOIN rollups ON rollups.series_id = series.id AND rollups.order_ms = commits.order_ms
-              AND rollups.commit_id = commits.id ",
-    )
-    .push(S::SAMPLES)
-    .push(" WHERE samples.run_id = runs.id AND commits.sha = ")
-    .bind(query.commit.as_deref().unwrap_or(""))
-    .push(" AND commits.dirty = ")
-    .bind(query.dirty)
-    .narrow("projects.name", Some(&query.project))
-    .narrow("hosts.fingerprint", Some(&query.host))
-    .push(" ORDER BY scenario, hash, subject, metric, peer, runs.id");
-    let mut all: Vec<CommitValues> = Vec::new();
-    for row in &db.rows(sql).await? {
-        let found = CommitValues {
-            scenario: row.text("scenario")?,
-            scenario_hash: row.text("hash")?,
-            subject: row.text("subject")?,
-            metric: row.text("metric")?,
-            peer: Some(row.text("peer")?).filter(|peer| !peer.is_empty()),
-            values: Vec::new(),
-        };
-        let same = |last: &CommitValues| CommitValues { values: Vec::new(), ..last.clone() } == found;
-        if !all.last().is_some_and(same) {
-            all.push(found);
-        }
-        if let Some(last) = all.last_mut() {
-            last.values.push(value(row)?);
-        }
-    }
+        "SELECT commits.id, commits.order_ms FROM commits JOIN projects ON projects.id = commits.project_id
+         WHERE commits.sha = ",
+    );
+    let sql = sql.bind(query.commit.as_deref().unwrap_or("")).push(" AND commits.dirty = ").bind(query.dirty);
+    let rows = db.rows(sql.narrow("projects.name", Some(&query.project))).await?;
+    let Some(row) = rows.first() else { return Ok(Vec::new()) };
+    let (commit, order_ms) = (row.integer("id")?, row.integer("order_ms")?);
+    let measured = |sql: Statement| {
+        let sql = sql.push(" WHERE cells.id IN (SELECT runs.cell_id FROM runs WHERE runs.commit_id = ").bind(commit);
+        sql.push(")").narrow("hosts.fingerprint", Some(&query.host))
+    };
+    let lines = lines(db, measured(Statement::new(LINES).push(CELLS))).await?;
+    let cut = Cut::around(lines.iter().map(|line| line.place));
+    let sql = cut.select(Statement::new("SELECT "), true).push(" FROM cells").push(CELLS);
+    let sql = measured(sql.push(" JOIN sheets ON sheets.cell_id = cells.id"));
+    let sql = sql.limit("sheets.last_ms >= ", Some(order_ms)).limit("sheets.first_ms <= ", Some(order_ms));
+    let sheets = by_version(&db.rows(sql.push(" ORDER BY sheets.id")).await?, true)?;
+    let places = BTreeMap::from([(commit, 0)]);
+    let runs: BTreeMap<(i64, i64), Vec<At>> =
+        sheets.iter().map(|(key, sheets)| (*key, by_commit(sheets, &places))).collect();
+    let values = |line: Line| {
+        let key = (line.cell, line.version);
+        let values = named(runs.get(&key)?, sheets.get(&key)?, cut.column(line.place));
+        let Line { scenario, hash: scenario_hash, subject, metric, peer, .. } = line;
+        Some(CommitValues { scenario, scenario_hash, subject, metric, peer, values })
+    };
+    let mut all: Vec<CommitValues> =
+        lines.into_iter().filter_map(values).filter(|own| !own.values.is_empty()).collect();
+    all.sort_by(|a, b| order(a).cmp(&order(b)));
     Ok(all)
+}
+
+fn order(own: &CommitValues) -> (&str, &str, &str, &str, Option<&str>) {
+    (&own.scenario, &own.scenario_hash, &own.subject, &own.metric, own.peer.as_deref())
 }

@@ -1,6 +1,5 @@
 //! Statements, rows and transactions, as both databases know them.
 
-use crate::insert::Point;
 use async_trait::async_trait;
 use std::error::Error;
 use std::fmt::Write;
@@ -160,13 +159,26 @@ impl Statement {
 
 /// Cuts a list into pieces of at most `most`, all of whose lengths are powers of two: databases keep a statement
 /// prepared by its text, so there should be few texts.
-pub fn pieces<T>(mut all: &[T], most: usize) -> impl Iterator<Item = &[T]> {
+pub(crate) fn pieces<T>(mut all: &[T], most: usize) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         let length = all.len().min(most).checked_ilog2()?;
         let (piece, rest) = all.split_at(1 << length);
         all = rest;
         Some(piece)
     })
+}
+
+/// The list, made longer by its last element so that there are few lengths, as with [`pieces`]: for what is asked `IN` it.
+pub(crate) fn padded<T: Copy>(list: &[T]) -> impl Iterator<Item = T> + '_ {
+    let rest = list.len().next_power_of_two() - list.len();
+    list.iter().copied().chain(list.last().copied().into_iter().cycle().take(if list.is_empty() { 0 } else { rest }))
+}
+
+/// The rows, with rows of zeros behind them so that there are few lengths: for keys of which none is zero.
+pub(crate) fn filled_up<const N: usize>(rows: &[[Value; N]]) -> Vec<[Value; N]> {
+    let mut all = rows.to_vec();
+    all.resize(rows.len().next_power_of_two(), std::array::from_fn(|_| 0i64.into()));
+    all
 }
 
 /// A row, by its columns' names.
@@ -195,6 +207,11 @@ pub trait Columns: Send + Sync {
     /// A count.
     fn count(&self, column: &str) -> Result<u64, sqlx::Error> {
         u64::try_from(self.integer(column)?).map_err(|source| damaged(column, source))
+    }
+
+    /// A series' place.
+    fn place(&self, column: &str) -> Result<usize, sqlx::Error> {
+        usize::try_from(self.integer(column)?).map_err(|source| damaged(column, source))
     }
 
     /// Bytes.
@@ -231,15 +248,6 @@ pub(crate) fn damaged(column: &str, source: impl Into<Box<dyn Error + Send + Syn
 pub trait Session: Send + Sized {
     /// A row of the database's.
     type Row: Columns;
-
-    /// A join whose left side is gone through first, where the database does not find that out by itself.
-    const IN_ORDER: &'static str;
-
-    /// Joins `rollups` with the samples they are of: `samples.run_id` and `samples.value`.
-    const SAMPLES: &'static str;
-
-    /// Writes the new samples of points, and what they are rolled up to. Points come in order of series, then commit.
-    async fn write_points(&mut self, points: &[Point]) -> Result<(), sqlx::Error>;
 
     /// Every row of the answer.
     async fn rows(&mut self, statement: Statement) -> Result<Vec<Self::Row>, sqlx::Error>;

@@ -2,7 +2,7 @@
 //!
 //! A run and its evidence commit in one transaction, or not at all. Columns answer what pages ask; everything else of
 //! a record (and its series over time) is kept as zstd-compressed artifacts named by their BLAKE3 hash, in the same
-//! file. Rollups and tallies are kept by the writer, so that readers never count.
+//! file. Numbers are packed by the writer, and runs counted, so that readers go through few rows.
 //!
 //! What is asked and written is in `longhaul-sql`, for all SQL backends. Here is what is SQLite's own: the schema, opening
 //! and refusing files, locks, what its result codes mean, and copies of a file in use.

@@ -1,6 +1,8 @@
 //! Opening, creating and refusing database files.
 
+use crate::session::Tx;
 use crate::trouble::{code, kind, trouble};
+use longhaul_sql::{Columns, Session, Statement};
 use longhaul_store::{Trouble, TroubleKind};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
@@ -202,19 +204,22 @@ impl SqliteStore {
 
     /// All of it or none, with the write lock held: two programs may start at once.
     async fn migrate(&self) -> Result<(), OpenError> {
-        let known = migrator();
-        let failed = |source| OpenError::Migrate { path: self.path.clone(), source };
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(|error| trouble(&self.path, error))?;
-        known.run(&mut *tx).await.map_err(|error| match error {
+        let said = |error| OpenError::Store(trouble(&self.path, error));
+        let mut tx = Tx::writing(&self.pool).await.map_err(said)?;
+        migrator().run(tx.connection()).await.map_err(|error| match error {
             MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)
                 if kind(&source) != TroubleKind::Other =>
             {
-                OpenError::Store(trouble(&self.path, source))
+                said(source)
             }
-            other => failed(other),
+            source => OpenError::Migrate { path: self.path.clone(), source },
         })?;
-        tx.commit().await.map_err(|error| trouble(&self.path, error))?;
-        Ok(())
+        let old = Statement::new("SELECT count(*) AS n FROM sqlite_schema WHERE name = 'old_samples'");
+        if tx.row(old).await.and_then(|row| row.integer("n")).map_err(said)? > 0 {
+            longhaul_sql::repack(&mut tx).await.map_err(said)?;
+            tx.change(Statement::new("DROP TABLE old_samples")).await.map_err(said)?;
+        }
+        tx.commit().await.map_err(said)
     }
 
     /// SQLite opens a read-only file for "writing" without a word. Find out now, not after an hour of measuring.
@@ -252,11 +257,12 @@ fn pool() -> SqlitePoolOptions {
 
 /// The migrations in this build, oldest first. Checked in, never edited once released.
 fn migrator() -> Migrator {
-    const ALL: [(&str, &str); 4] = [
+    const ALL: [(&str, &str); 5] = [
         ("first", include_str!("../migrations/0001_first.sql")),
         ("comparisons", include_str!("../migrations/0002_comparisons.sql")),
         ("alerts", include_str!("../migrations/0003_alerts.sql")),
         ("tokens", include_str!("../migrations/0004_tokens.sql")),
+        ("sheets", include_str!("../migrations/0005_sheets.sql")),
     ];
     let migration = |(version, (name, sql)): (i64, (&'static str, &'static str))| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)

@@ -1,7 +1,7 @@
 //! Transactions of SQLite.
 
 use async_trait::async_trait;
-use longhaul_sql::{Columns, Point, ROWS, Rollup, Session, Statement, Value, pieces};
+use longhaul_sql::{Columns, Session, Statement, Value};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Row, Sqlite, Transaction};
@@ -19,44 +19,15 @@ impl Tx {
     pub(crate) async fn writing(pool: &SqlitePool) -> Result<Tx, sqlx::Error> {
         Ok(Tx(pool.begin_with("BEGIN IMMEDIATE").await?))
     }
+
+    pub(crate) fn connection(&mut self) -> &mut sqlx::SqliteConnection {
+        &mut self.0
+    }
 }
 
 #[async_trait]
 impl Session for Tx {
     type Row = Line;
-
-    /// SQLite goes through the left side of a CROSS JOIN first, always.
-    const IN_ORDER: &'static str = "CROSS JOIN";
-
-    const SAMPLES: &'static str =
-        "CROSS JOIN samples ON samples.series_id = rollups.series_id AND samples.commit_id = rollups.commit_id";
-
-    async fn write_points(&mut self, points: &[Point]) -> Result<(), sqlx::Error> {
-        let sample = |point: &Point, (run, value): (i64, f64)| -> [Value; 4] {
-            [point.series.into(), point.commit.into(), run.into(), value.into()]
-        };
-        let samples: Vec<[Value; 4]> =
-            points.iter().flat_map(|point| point.new_samples().iter().map(move |new| sample(point, *new))).collect();
-        for piece in pieces(&samples, ROWS) {
-            let sql = Statement::new("INSERT INTO samples (series_id, commit_id, run_id, value) VALUES ");
-            self.change(sql.rows(piece)).await?;
-        }
-        let rollup = |point: &Point| -> [Value; 7] {
-            let Rollup { n, median, min, max } = point.rollup();
-            let [median, min, max] = [median, min, max].map(Value::from);
-            [point.series.into(), point.order_ms.into(), point.commit.into(), n.into(), median, min, max]
-        };
-        for piece in pieces(&points.iter().map(rollup).collect::<Vec<_>>(), ROWS) {
-            let sql =
-                Statement::new("INSERT INTO rollups (series_id, order_ms, commit_id, n, median, min, max) VALUES ");
-            let sql = sql.rows(piece).push(
-                " ON CONFLICT (series_id, order_ms, commit_id)
-                 DO UPDATE SET n = excluded.n, median = excluded.median, min = excluded.min, max = excluded.max",
-            );
-            self.change(sql).await?;
-        }
-        Ok(())
-    }
 
     async fn rows(&mut self, statement: Statement) -> Result<Vec<Line>, sqlx::Error> {
         Ok(query(statement).fetch_all(&mut *self.0).await?.into_iter().map(Line).collect())

@@ -21,10 +21,9 @@ pub async fn spoil(path: &Path) -> Result<(), sqlx::Error> {
     db.close().await
 }
 
-/// Bytes that samples and rollups take, and bytes of everything.
+/// Bytes that samples take, and bytes of everything.
 pub async fn sample_bytes(store: &SqliteStore) -> Result<(u64, u64), sqlx::Error> {
-    let sql =
-        "SELECT CAST(total(pgsize) AS INTEGER) FROM dbstat WHERE aggregate = 1 AND name IN ('samples', 'rollups')";
+    let sql = "SELECT CAST(total(pgsize) AS INTEGER) FROM dbstat WHERE aggregate = 1 AND name LIKE 'sheets%'";
     let samples: i64 = sqlx::query_scalar(sql).fetch_one(store.pool()).await?;
     let sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
     let all: i64 = sqlx::query_scalar(sql).fetch_one(store.pool()).await?;

@@ -75,7 +75,29 @@ async fn a_database_of_the_first_version_is_brought_up_to_date() {
     assert_eq!(store.check().await.unwrap(), []);
 }
 
-/// What is in the fixture: a good run and a failed one.
+/// A database as the last version without sheets wrote it: `tests/fixtures/0004.sql`.
+#[tokio::test]
+async fn numbers_move_into_sheets() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("longhaul.db");
+    let mut db = raw(&path).await;
+    sqlx::raw_sql(include_str!("fixtures/0004.sql")).execute(&mut db).await.unwrap();
+    db.close().await.unwrap();
+    let migrated = SqliteStore::open(&path).await.unwrap();
+    longhaul_store::testing::contract::is_as_if_written_now(
+        &migrated,
+        &SqliteStore::open(dir.path().join("new.db")).await.unwrap(),
+    )
+    .await;
+    let left: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name GLOB 'old_*' OR name = 'rollups'")
+            .fetch_one(&mut raw(&path).await)
+            .await
+            .unwrap();
+    assert_eq!(left, 0);
+}
+
+/// What is in the fixture of the first format: a good run and a failed one.
 fn fixture() -> [RunRecord; 2] {
     let failed = Shape { iteration: 2, ..SHAPE };
     let mut runs = [sample::run(SHAPE), sample::failed(failed, Outcome::TimedOut, "still running after 60 s", "")];
@@ -94,7 +116,7 @@ async fn write_fixture() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("longhaul.db");
     let store = SqliteStore::open(&path).await.unwrap();
-    store.insert_runs(&fixture()).await.unwrap();
+    store.insert_runs(&sample::fixture()).await.unwrap();
     store.close().await;
     let mut db = raw(&path).await;
     let tables: Vec<(String, String)> =
@@ -124,22 +146,36 @@ async fn write_fixture() {
     fs::write(format!("tests/fixtures/{version:04}.sql"), text).unwrap();
 }
 
+const TWICE: &str = "INSERT INTO sheets (cell_id, version_id, level, runs, first_ms, last_ms, commits, ids, numbers)
+                     SELECT cell_id, version_id, 1, runs, first_ms, last_ms, commits, ids, numbers FROM sheets";
+
 #[tokio::test]
 async fn damage_is_found() {
     for (spoil, expect) in [
         ("UPDATE tallies SET runs = 7", "counts 7 as `ok`, there are 1"),
-        ("UPDATE rollups SET median = median + 1", "its samples say"),
-        ("UPDATE rollups SET order_ms = order_ms + 1", "it is not at its commit's time"),
-        ("UPDATE samples SET value = 1.5", "its samples are not those of its record"),
-        ("DELETE FROM rollups", "its samples have none"),
-        ("DELETE FROM samples", "it has no samples"),
-        ("DELETE FROM samples", "there are 0 samples, the records of all runs have 14"),
+        ("UPDATE sheets SET numbers = zeroblob(length(numbers))", "its samples are not those of its record"),
+        ("UPDATE series SET place = place + 50", "its samples are not those of its record"),
+        ("UPDATE sheets SET numbers = x'00'", "a sheet of `latency-20ms` × `reference` ends too early"),
+        ("UPDATE sheets SET ids = x''", "has parts of different numbers of runs"),
+        ("UPDATE sheets SET last_ms = last_ms + 1", "is not where its commits stand in time"),
+        ("UPDATE commits SET order_ms = order_ms + 1", "is not where its commits stand in time"),
+        ("UPDATE sheets SET runs = 2", "says that it has 2 runs, it has 1"),
+        ("UPDATE sheets SET commits = x'09000000'", "which belongs elsewhere"),
+        (TWICE, "which another line has too"),
+        ("DELETE FROM sheets", "it is in no sheet"),
+        ("UPDATE commits SET summary = 'another'", "the packed commits 0 are not those of the table"),
+        ("DELETE FROM commit_sheets", "the packed commits 0 are not those of the table"),
+        ("INSERT INTO commit_sheets VALUES (7, x'')", "the packed commits 7 are not those of the table"),
         ("DELETE FROM tallies", "counts 0 as `ok`, there are 1"),
         ("UPDATE artifacts SET zstd = x'00'", "its stored record is damaged"),
         ("UPDATE artifacts SET hash = zeroblob(32) WHERE id = 1", "does not match its hash"),
         ("UPDATE runs SET outcome = 'untrusted'", "it is listed as `untrusted`, its record says `ok`"),
-        ("UPDATE runs SET uuid = 'another'", "its stored record is that of run"),
-        ("PRAGMA foreign_keys = off; DELETE FROM series WHERE id = 1", "rows of `rollups` refer to rows that are not"),
+        ("UPDATE runs SET uuid = 'another'", "which is not there"),
+        (
+            "UPDATE runs SET uuid = 'another'; UPDATE sheets SET ids = CAST(x'0007000000' || 'another' AS BLOB)",
+            "is that of run",
+        ),
+        ("PRAGMA foreign_keys = off; DELETE FROM cells", "rows of `sheets` refer to rows that are not"),
     ] {
         let (path, _dir) = written().await;
         let mut db = raw(&path).await;

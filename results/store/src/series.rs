@@ -132,13 +132,13 @@ impl SeriesSet {
     /// Brings commits and series into their promised order. Backends call it last, so that the order is one
     /// decision.
     pub fn sort(&mut self) {
-        let mut order: Vec<usize> = (0..self.commits.len()).collect();
-        order.sort_by(|&a, &b| self.commits[a].order().cmp(&self.commits[b].order()));
-        let mut place = vec![0; order.len()];
-        for (new, &old) in order.iter().enumerate() {
-            place[old] = new;
+        let mut commits: Vec<(usize, Commit)> = std::mem::take(&mut self.commits).into_iter().enumerate().collect();
+        commits.sort_by(|(_, a), (_, b)| a.order().cmp(&b.order()));
+        let mut place = vec![0; commits.len()];
+        for (new, (old, _)) in commits.iter().enumerate() {
+            place[*old] = new;
         }
-        self.commits = order.iter().map(|&old| self.commits[old].clone()).collect();
+        self.commits = commits.into_iter().map(|(_, commit)| commit).collect();
         for series in &mut self.series {
             for point in &mut series.points {
                 point.commit = place[point.commit];

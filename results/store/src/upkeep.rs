@@ -49,27 +49,21 @@ pub enum Finding {
         /// How many runs there are.
         runs: i64,
     },
-    /// The summary of a series on a commit is not that of its samples.
-    #[error("rollup of `{metric}` in `{scenario}` × `{subject}` on commit {commit}: {what}")]
-    Rollup {
-        /// The metric.
-        metric: String,
+    /// A sheet of numbers that does not fit its runs.
+    #[error("a sheet of `{scenario}` × `{subject}` {what}")]
+    Sheet {
         /// The scenario.
         scenario: String,
         /// The subject.
         subject: String,
-        /// Full hash, or "none".
-        commit: String,
-        /// The difference.
+        /// What is wrong with it.
         what: String,
     },
-    /// There are samples that belong to no run that has them in its record.
-    #[error("there are {stored} samples, the records of all runs have {recorded}")]
-    Samples {
-        /// Rows.
-        stored: i64,
-        /// What the records say.
-        recorded: i64,
+    /// What readers of histories are told of commits is not what is known of them.
+    #[error("the packed commits {sheet} are not those of the table")]
+    Commits {
+        /// Which 256 of them.
+        sheet: i64,
     },
 }
 

@@ -4,6 +4,7 @@ use crate::trial;
 use libtest_mimic::Trial;
 use longhaul_postgres::testing::Server;
 use longhaul_postgres::{OpenError, PostgresStore};
+use longhaul_store::testing::contract;
 use longhaul_store::testing::sample::{self, Shape};
 use longhaul_store::{BackupError, InsertError, Inserted, RunFilter, Store, TroubleKind, Upkeep};
 use std::path::Path;
@@ -22,6 +23,8 @@ pub(crate) fn trials(server: &Option<Arc<Server>>, missing: bool) -> Vec<Trial> 
         trial("several_programs_may_create_the_same_database_at_once", server, missing, at_once),
         trial("a_backup_names_the_servers_own_tool", server, missing, backup),
         trial("damage_is_found", server, missing, damage),
+        trial("numbers_move_into_sheets", server, missing, migrated),
+        trial("write_fixture", server, missing, write_fixture).with_ignored_flag(true),
     ]
 }
 
@@ -50,10 +53,10 @@ async fn refused(address: &str, expect: &str) {
 
 async fn newer(server: &Server) {
     let address = written(server).await;
-    let later = "INSERT INTO _sqlx_migrations VALUES (99, 'later', now(), true, '', 1); DROP TABLE points CASCADE";
+    let later = "INSERT INTO _sqlx_migrations VALUES (99, 'later', now(), true, '', 1); DROP TABLE sheets";
     server.execute(name(&address), later).await;
     refused(&address, "written by a newer longhaul (its format is 99, this longhaul knows up to").await;
-    server.execute(name(&address), "DO $$ BEGIN ASSERT to_regclass('points') IS NULL; END $$").await;
+    server.execute(name(&address), "DO $$ BEGIN ASSERT to_regclass('sheets') IS NULL; END $$").await;
 }
 
 async fn foreign(server: &Server) {
@@ -145,13 +148,17 @@ async fn backup(server: &Server) {
 async fn damage(server: &Server) {
     for (spoil, expect) in [
         ("UPDATE tallies SET runs = 7", "counts 7 as `ok`, there are 1"),
-        ("UPDATE points SET values = ARRAY[1.5]", "its samples are not those of its record"),
-        ("UPDATE points SET order_ms = order_ms + 1", "it is not at its commit's time"),
-        ("UPDATE points SET runs = ARRAY[1, 2], values = ARRAY[5.0, 4.0]", "its samples say"),
-        ("UPDATE points SET commit_id = 77", "refer to rows that are not there"),
+        (
+            "UPDATE sheets SET numbers = decode(repeat('00', length(numbers)), 'hex')",
+            "its samples are not those of its record",
+        ),
+        ("UPDATE sheets SET numbers = '\\x00'", "a sheet of `latency-20ms` × `reference` ends too early"),
+        ("UPDATE sheets SET last_ms = last_ms + 1", "is not where its commits stand in time"),
+        ("UPDATE sheets SET commits = '\\x09000000'", "which belongs elsewhere"),
+        ("DELETE FROM sheets", "it is in no sheet"),
+        ("UPDATE commits SET summary = 'another'", "the packed commits 0 are not those of the table"),
         ("UPDATE artifacts SET zstd = '\\x00'", "its stored record is damaged"),
         ("UPDATE artifacts SET hash = decode(repeat('ab', 32), 'hex') WHERE id = 1", "does not match its hash"),
-        ("DELETE FROM points", "there are 0 samples, the records of all runs have 14"),
     ] {
         let address = written(server).await;
         server.execute(name(&address), spoil).await;
@@ -159,4 +166,33 @@ async fn damage(server: &Server) {
         let said: Vec<String> = store.check().await.unwrap().iter().map(ToString::to_string).collect();
         assert!(said.iter().any(|finding| finding.contains(expect)), "{spoil}: {said:?} should contain {expect:?}");
     }
+}
+
+/// A database as the last version without sheets wrote it: `tests/fixtures/0004.sql`.
+async fn migrated(server: &Server) {
+    let (old, new) = (server.database().await, server.database().await);
+    server.execute(name(&old), include_str!("../fixtures/0004.sql")).await;
+    let error = PostgresStore::open_read_only(&old).await.unwrap_err();
+    assert!(matches!(error, OpenError::Older { found: 4, .. }), "{error:?}");
+    let [migrated, new] = [PostgresStore::open(&old).await.unwrap(), PostgresStore::open(&new).await.unwrap()];
+    contract::is_as_if_written_now(&migrated, &new).await;
+    let gone = "DO $$ BEGIN ASSERT to_regclass('old_points') IS NULL AND to_regclass('old_samples') IS NULL; END $$";
+    server.execute(name(&old), gone).await;
+}
+
+/// Writes the fixture of this build's format anew: `cargo test -p longhaul-postgres --test contract -- --ignored write_fixture`.
+/// What a released version wrote stays as it is.
+async fn write_fixture(server: &Server) {
+    let address = server.database().await;
+    let store = PostgresStore::open(&address).await.unwrap();
+    store.insert_runs(&sample::fixture()).await.unwrap();
+    store.close().await;
+    let options = ["--inserts", "--no-owner", "--no-privileges", "--no-comments"];
+    let dump = std::process::Command::new("pg_dump").args(options).arg(&address).output().unwrap();
+    let text = String::from_utf8(dump.stdout).unwrap();
+    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    let version = text.lines().filter(|line| line.starts_with("INSERT INTO public._sqlx_migrations")).count();
+    let of_ours = |line: &&str| !line.is_empty() && !["--", "\\", "SET "].iter().any(|start| line.starts_with(start));
+    let lines: Vec<&str> = text.lines().filter(of_ours).collect();
+    std::fs::write(format!("tests/fixtures/{version:04}.sql"), lines.join("\n") + "\n").unwrap();
 }

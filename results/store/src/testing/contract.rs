@@ -31,7 +31,7 @@ promises! {
     a_comparison_comes_back_as_it_went_in, comparisons_are_filtered_and_newest_first, invalid_comparisons_are_refused,
     an_alert_is_as_it_was_kept_last, histories_are_narrowed, rollups_come_alone_too,
     commits_are_found_by_the_beginning_of_their_hashes, health_is_told_by_machine,
-    a_commits_values_are_those_of_its_runs, tokens_are_found_until_they_are_revoked,
+    a_commits_values_are_those_of_its_runs, many_runs_stay_in_their_order, tokens_are_found_until_they_are_revoked,
 }
 
 const REFERENCE: Shape = Shape { network: 1, subject: "reference", commit: 0, iteration: 0 };
@@ -577,4 +577,32 @@ pub async fn shared_series_stay_as_long_as_they_are_needed(store: &dyn Upkeep) {
     let freed = store.prune(&keep(0)).await.unwrap();
     assert_eq!((freed.runs, freed.artifacts), (1, 1));
     assert_eq!(store.check().await.unwrap(), []);
+}
+
+/// For tests of migration: a store made from a fixture answers as one that got the same runs just now, and goes on from there.
+pub async fn is_as_if_written_now(migrated: &dyn Upkeep, new: &dyn Upkeep) {
+    let runs = sample::fixture();
+    assert_eq!(new.insert_runs(&runs).await.unwrap(), vec![Inserted::New; runs.len()]);
+    assert_eq!(migrated.check().await.unwrap(), []);
+    are_alike(migrated, new, &runs).await;
+    assert_eq!(migrated.insert_runs(&runs).await.unwrap(), vec![Inserted::Known; runs.len()]);
+    let more = sample::history();
+    for store in [migrated, new] {
+        let inserted = store.insert_runs(&more).await.unwrap();
+        assert!(inserted.iter().filter(|inserted| **inserted == Inserted::New).count() > 100);
+    }
+    assert_eq!(migrated.check().await.unwrap(), []);
+    are_alike(migrated, new, &more).await;
+}
+
+async fn are_alike(a: &dyn Upkeep, b: &dyn Upkeep, runs: &[RunRecord]) {
+    for run in runs {
+        assert_eq!(a.run(&run.id).await.unwrap(), b.run(&run.id).await.unwrap());
+        let of = history_of(&run.scenario);
+        assert_eq!(a.series(&of).await.unwrap(), b.series(&of).await.unwrap());
+    }
+    assert_eq!(a.overview(&overview()).await.unwrap(), b.overview(&overview()).await.unwrap());
+    assert_eq!(a.scopes().await.unwrap(), b.scopes().await.unwrap());
+    let commits = CommitFilter::default();
+    assert_eq!(a.commits(&commits).await.unwrap(), b.commits(&commits).await.unwrap());
 }

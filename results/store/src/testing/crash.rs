@@ -42,7 +42,7 @@ pub fn first_of(writer: u64) -> u64 {
     writer * 1000
 }
 
-/// The run of a number: of five commits, so that rollups grow, and every seventh a failure.
+/// The run of a number: of five commits, so that points grow, and every seventh a failure.
 pub fn run(number: u64) -> RunRecord {
     let shape = Shape { network: 1, subject: "reference", commit: number as u32 % 5, iteration: number as u32 };
     let mut run = match number % 7 {

@@ -243,3 +243,39 @@ pub async fn tokens_are_found_until_they_are_revoked(store: &dyn Upkeep) {
     assert_eq!(store.tokens().await.unwrap(), [second, first]);
     assert_eq!(store.check().await.unwrap(), []);
 }
+
+/// More runs than any part of a store holds together, of few commits, some of which come late: each point has its own, in the
+/// order they were recorded.
+pub async fn many_runs_stay_in_their_order(store: &dyn Upkeep) {
+    let commit = |n: u32| if n % 5 == 4 { 0 } else { n / 100 };
+    let all: Vec<RunRecord> = (0..600).map(|n| numbered(n, commit(n))).collect();
+    let mut from = 0;
+    for many in [1, 31, 1, 5, 40, 200, 7, 1, 64, 250].into_iter().cycle() {
+        let to = (from + many).min(all.len());
+        insert(store, &all[from..to]).await;
+        from = to;
+        if from == all.len() {
+            break;
+        }
+    }
+    let query = SeriesQuery { scenario: all[0].scenario.clone(), metric: Some("goodput".into()), ..Default::default() };
+    let set = store.series(&query).await.unwrap();
+    assert_eq!(numbers(&set), [0, 1, 2, 3, 4, 5]);
+    for point in &set.series[0].points {
+        let own = all.iter().filter(|run| run.commit == set.commits[point.commit].sha);
+        let expect: Vec<RunValue> =
+            own.map(|run| RunValue { run: run.id.clone(), value: run.value("goodput", None).unwrap() }).collect();
+        assert_eq!(point.values, expect);
+    }
+    assert_eq!(store.check().await.unwrap(), []);
+}
+
+/// A run of little evidence, with a goodput that no other has.
+fn numbered(n: u32, commit: u32) -> RunRecord {
+    let mut run = at(commit, n);
+    run.id = format!("01940000-0000-7000-8000-{n:012x}");
+    run.series.clear();
+    run.samples.truncate(2);
+    run.samples[0].value += f64::from(n);
+    run
+}

@@ -250,6 +250,30 @@ fn slow_down(run: &mut RunRecord, factor: f64) {
     }
 }
 
+/// What is in the fixtures of formats from 4 on: several runs of a commit, one that comes late, another version of the scenario,
+/// another subject with fewer numbers, a failed run, an untrusted one, and one outside a repository.
+pub fn fixture() -> Vec<RunRecord> {
+    let shape = Shape { network: 1, subject: "reference", commit: 0, iteration: 0 };
+    let at = |commit, iteration| run(Shape { commit, iteration, ..shape });
+    let mut runs = vec![at(0, 0), at(0, 1), at(0, 2), at(2, 0), at(1, 0), at(2, 1), at(2, 2)];
+    for changed in [5, 6] {
+        runs[changed].scenario_hash = "f".repeat(64);
+    }
+    runs.push(untrusted(Shape { commit: 2, iteration: 3, ..shape }));
+    runs.push(failed(Shape { commit: 3, ..shape }, Outcome::TimedOut, "still running after 60 s", ""));
+    runs.push(run(Shape { subject: "curl", commit: 1, ..shape }));
+    runs[9].samples.truncate(3);
+    runs[9].id = "not a UUID".into();
+    runs.push(run(Shape { subject: "curl", commit: 2, ..shape }));
+    runs[10].commit = None;
+    runs[10].commit_detail = None;
+    for run in &mut runs {
+        // A fixture is read by people too.
+        run.series.truncate(1);
+    }
+    runs
+}
+
 /// Full hash of the `n`th invented commit.
 pub fn sha(n: u32) -> String {
     let word = 0x9e37_79b9u32.wrapping_mul(n + 7);
