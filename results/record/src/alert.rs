@@ -1,9 +1,10 @@
 //! An alert: a series got worse on the main branch, and what became of it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A series that has a history.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct SeriesName {
     /// Name of the project.
     pub project: String,
@@ -22,7 +23,7 @@ pub struct SeriesName {
 }
 
 /// How it got worse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertKind {
     /// From one measured commit to the next.
@@ -32,7 +33,7 @@ pub enum AlertKind {
 }
 
 /// What is known of an alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertState {
     /// Seen, with too few commits after it to be sure: they are to be measured again.
@@ -75,7 +76,7 @@ impl AlertState {
 }
 
 /// The last measured commit before a change, and the first after it: the culprit is the latter, or one between them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CommitRange {
     /// Full hash of the last one that is as before.
     pub last_before: String,
@@ -84,7 +85,7 @@ pub struct CommitRange {
 }
 
 /// Something that happened to an alert.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AlertEvent {
     /// When, in milliseconds since 1970-01-01T00:00:00Z.
     pub at_ms: i64,
@@ -95,7 +96,7 @@ pub struct AlertEvent {
 }
 
 /// A series that got worse.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Alert {
     /// A UUID. It stays, whatever is found out later.
     pub id: String,

@@ -3,11 +3,12 @@
 //! Two kinds of evidence belong to every run: [`Calibration`], probes sent over the actual path before the subject
 //! starts, and [`Fidelity`], what the emulator saw of itself while the subject ran.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Probes over the actual path, before the run: one entry per direction between two hosts.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Calibration {
     /// Each probed direction.
     pub paths: Vec<PathCheck>,
@@ -18,7 +19,7 @@ pub struct Calibration {
 
 /// What lies between a host and the internet, asked and got, as NAT behaviour discovery sees it (RFC 5780). Routers behind
 /// each other look like one. Absent behaviour: no UDP gets through.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NatCheck {
     /// The host.
     pub host: String,
@@ -29,7 +30,7 @@ pub struct NatCheck {
 }
 
 /// A NAT or firewall in RFC 4787's terms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NatBehaviour {
     /// For which destinations a mapping is reused; absent where nothing is translated.
     pub mapping: Option<Dependence>,
@@ -42,7 +43,7 @@ pub struct NatBehaviour {
 }
 
 /// What part of the other side's endpoint something depends on (RFC 4787, sections 4.1 and 5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dependence {
     /// None of it.
@@ -65,7 +66,7 @@ impl Dependence {
 }
 
 /// What becomes of a packet to an external endpoint of one's own (RFC 4787, section 6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hairpinned {
     /// It does not come back.
@@ -100,7 +101,7 @@ impl NatBehaviour {
 }
 
 /// One direction between two hosts, asked and got.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PathCheck {
     /// Sending host.
     pub from: String,
@@ -128,7 +129,7 @@ pub struct PathCheck {
 }
 
 /// One-way delay, in nanoseconds.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DelayCheck {
     /// Sum of the links' fixed delays and of the probe's own serialisation time.
     pub asked_ns: u64,
@@ -150,7 +151,7 @@ pub struct DelayCheck {
 }
 
 /// A share of probes, and the one-way delay that it did not exceed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DelayQuantile {
     /// The share, in thousandths.
     pub permille: u32,
@@ -159,7 +160,7 @@ pub struct DelayQuantile {
 }
 
 /// Loss by count.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LossCheck {
     /// Configured probability over the whole path, in parts per billion.
     pub asked_ppb: u32,
@@ -179,7 +180,7 @@ pub struct LossCheck {
 }
 
 /// Rate by packet train.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RateCheck {
     /// Smallest configured rate of the path, in bits per second.
     pub asked_bps: u64,
@@ -194,7 +195,7 @@ pub struct RateCheck {
 }
 
 /// The largest packet that comes through, in bytes of IP.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MtuCheck {
     /// Smallest MTU of the path.
     pub asked: u32,
@@ -203,7 +204,7 @@ pub struct MtuCheck {
 }
 
 /// What the emulator saw of itself during the run.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Fidelity {
     /// Runs of packets handed to a host.
     pub released: u64,
@@ -236,7 +237,7 @@ pub struct Fidelity {
 }
 
 /// One bucket of the lateness distribution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LatenessBucket {
     /// Upper edge, inclusive, in nanoseconds.
     pub le_ns: u64,
@@ -245,7 +246,7 @@ pub struct LatenessBucket {
 }
 
 /// One direction of one link during the run.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LinkReport {
     /// The link's name, for example `bob.link` or `home.uplink`.
     pub link: String,
@@ -266,7 +267,7 @@ pub struct LinkReport {
 }
 
 /// How far a measurement may be from what was asked before the run is untrusted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Tolerance {
     /// Allowed error of the median one-way delay, in nanoseconds.
     pub delay_ns: u64,

@@ -2,13 +2,14 @@
 //! run record: gates, comments and pages read it, and never compute a verdict of their own.
 
 use crate::{CommitDetail, HostDetail, Trigger, Unit, metric, text};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Version of the comparison's shape. A reader refuses a larger one.
 pub const COMPARISON_SCHEMA: u32 = 1;
 
 /// Two versions of a subject, compared in pairs of runs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {
     /// [`COMPARISON_SCHEMA`].
     pub schema: u32,
@@ -45,7 +46,7 @@ pub struct Comparison {
 }
 
 /// One of the two versions.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Side {
     /// What was asked for, for example `main`; `HEAD` with changes for the tree as it lies there.
     pub revision: String,
@@ -60,7 +61,7 @@ pub struct Side {
 }
 
 /// Which of the two versions ran.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Arm {
     /// The version that is compared with.
@@ -70,7 +71,7 @@ pub enum Arm {
 }
 
 /// Where a run stands in a comparison.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Pairing {
     /// The comparison's id.
     pub comparison: String,
@@ -83,7 +84,7 @@ pub struct Pairing {
 }
 
 /// Why a comparison ran no more blocks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
     /// Every deciding metric was decided.
@@ -106,7 +107,7 @@ pub enum End {
 }
 
 /// What a change of one thing, or all of them, comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// No change as large as δ: the whole interval lies within.
@@ -149,7 +150,7 @@ impl Verdict {
 }
 
 /// What was seen in one scenario.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RanIn {
     /// Name of the scenario.
     pub scenario: String,
@@ -160,7 +161,7 @@ pub struct RanIn {
 }
 
 /// What the blocks of one scenario come to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Compared {
     /// Blocks in which both runs said something about the subject, well or failed.
     pub blocks: u32,
@@ -177,7 +178,7 @@ pub struct Compared {
 }
 
 /// How often either version went well.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SuccessChange {
     /// Blocks in which base went well.
     pub base_ok: u32,
@@ -202,7 +203,7 @@ pub struct SuccessChange {
 }
 
 /// What changed in one metric.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MetricChange {
     /// Metric id.
     pub metric: String,
@@ -279,7 +280,7 @@ impl Comparison {
 }
 
 /// What it is good for that both runs of a block have the same seed.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SeedGain {
     /// Variance of the changes with seeds of their own, divided by that with shared ones.
     pub ratio: f64,

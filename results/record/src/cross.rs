@@ -1,9 +1,10 @@
 //! Cross traffic: flows beside the transfer, and what they did.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One flow of cross traffic: what was asked for, and what came of it. Times are nanoseconds on the transfer's clock.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CrossReport {
     /// What it sent.
     pub kind: CrossKind,
@@ -32,7 +33,7 @@ pub struct CrossReport {
 }
 
 /// What a flow of cross traffic sends.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CrossKind {
     /// TCP, as fast as it may.

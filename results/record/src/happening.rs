@@ -1,13 +1,14 @@
 //! What happened during a run beside its numbers: ways that were taken, mappings that came and went, silences. All times
 //! are seconds on the run's clock, which starts with the first fetcher.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The most of each kind that a record holds: the earliest.
 pub const MAX_HAPPENINGS: usize = 1000;
 
 /// A fetcher went on by another way, by its own word.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PathChange {
     /// The fetcher's host.
     pub host: String,
@@ -20,7 +21,7 @@ pub struct PathChange {
 }
 
 /// A mapping in a router's NAT table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NatMapping {
     /// The router's name.
     pub router: String,
@@ -41,7 +42,7 @@ pub struct NatMapping {
 }
 
 /// Why a mapping ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MappingEnd {
     /// Its time ran out.
@@ -64,7 +65,7 @@ impl MappingEnd {
 }
 
 /// Nothing came for at least 200 ms, although something should have.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stall {
     /// The fetcher's host.
     pub host: String,

@@ -1,13 +1,14 @@
 //! The run record: one execution of one subject in one scenario, with the evidence of how it was obtained.
 
 use crate::{Calibration, CrossReport, Fidelity, LinkReport, NatMapping, Pairing, PathChange, Stall, Tolerance};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Version of the record's shape. A reader refuses a larger one.
 pub const SCHEMA: u32 = 1;
 
 /// One execution of one subject in one scenario. One line of `--json` output, one row in the store.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunRecord {
     /// [`SCHEMA`].
     pub schema: u32,
@@ -90,7 +91,7 @@ pub struct RunRecord {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Transferred, verified, on the network that was asked for.
@@ -126,7 +127,7 @@ impl Outcome {
 }
 
 /// What asked for a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
     /// A person at a terminal.
@@ -169,7 +170,7 @@ impl Trigger {
 }
 
 /// What is known of a commit beside its hash.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CommitDetail {
     /// Hashes of its parents.
     pub parents: Vec<String>,
@@ -184,7 +185,7 @@ pub struct CommitDetail {
 }
 
 /// Which build of a subject ran.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SubjectDetail {
     /// What it calls its version.
     pub version: Option<String>,
@@ -196,7 +197,7 @@ pub struct SubjectDetail {
 }
 
 /// The machine a run was measured on.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HostDetail {
     /// Hash of the stable facts below: runs of different fingerprints are different series.
     pub fingerprint: String,
@@ -221,7 +222,7 @@ pub struct HostDetail {
 }
 
 /// What a process is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Offers the payload.
@@ -247,7 +248,7 @@ impl Role {
 }
 
 /// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExitState {
     /// Exited by itself with this status.
@@ -265,7 +266,7 @@ pub enum ExitState {
 }
 
 /// One process of the subject.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessReport {
     /// What it was for.
     pub role: Role,
@@ -293,7 +294,7 @@ pub struct ProcessReport {
 }
 
 /// One number.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sample {
     /// Which [`crate::Metric`], by its id.
     pub metric: String,
@@ -305,7 +306,7 @@ pub struct Sample {
 }
 
 /// Something that happened to the network during a run, as its scenario says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NetworkChange {
     /// Nanoseconds after the start of the transfer.
     pub at_ns: u64,
@@ -314,7 +315,7 @@ pub struct NetworkChange {
 }
 
 /// What cut the transfer's way off, and how it came back.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Recovery {
     /// When it began, in nanoseconds after the start of the transfer.
     pub from_ns: u64,
@@ -329,7 +330,7 @@ pub struct Recovery {
 }
 
 /// Values at equal intervals, on the run's clock.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Series {
     /// Stable name: `payload` (verified payload bytes by the fetcher's own word), `wire` (IP bytes handed to the
     /// fetcher's host), `lost` (packets lost on any link), `queue` (queueing delay at the slowest link, seconds).

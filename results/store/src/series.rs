@@ -1,9 +1,12 @@
 //! Histories: what charts are drawn from and changes found in.
 
 use crate::Commit;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Which history to read. The default: the newest 100 commits, with every run's value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct SeriesQuery {
     /// The scenario.
     pub scenario: String,
@@ -45,7 +48,7 @@ impl Default for SeriesQuery {
 }
 
 /// The history of a scenario.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub struct SeriesSet {
     /// The commits on which anything of it was measured, oldest first: the shared horizontal axis.
     pub commits: Vec<Commit>,
@@ -54,7 +57,7 @@ pub struct SeriesSet {
 }
 
 /// One metric of one subject on one machine.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct MetricSeries {
     /// Name of the project.
     pub project: String,
@@ -71,7 +74,7 @@ pub struct MetricSeries {
 }
 
 /// Everything measured of one series on one commit.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct CommitPoint {
     /// Index into [`SeriesSet::commits`].
     pub commit: usize,
@@ -90,7 +93,7 @@ pub struct CommitPoint {
 }
 
 /// One run's value.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct RunValue {
     /// The run's id.
     pub run: String,
@@ -112,7 +115,7 @@ pub struct ValuesQuery {
 }
 
 /// One metric of one subject in one scenario, on one commit.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct CommitValues {
     /// Name of the scenario.
     pub scenario: String,

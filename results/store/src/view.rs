@@ -1,6 +1,8 @@
 //! What readers ask for and what they get.
 
 use longhaul_record::{AlertState, Comparison, Outcome, PathCheck, RunRecord, Trigger, Verdict};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Whether an insert added something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,7 +14,7 @@ pub enum Inserted {
 }
 
 /// A project measured on one machine. Numbers of different scopes are never compared with each other.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Scope {
     /// Name of the project.
     pub project: String,
@@ -27,7 +29,7 @@ pub struct Scope {
 }
 
 /// A measured state of the code.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Commit {
     /// Name of the project.
     pub project: String,
@@ -64,7 +66,8 @@ impl Commit {
 }
 
 /// Which runs to list. The default lists the newest 100 of all.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct RunFilter {
     /// Only of this project.
     pub project: Option<String>,
@@ -100,7 +103,8 @@ impl Default for RunFilter {
 }
 
 /// Which commits to list. The default lists the newest 100 of all.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct CommitFilter {
     /// Only of this project.
     pub project: Option<String>,
@@ -117,7 +121,8 @@ impl Default for CommitFilter {
 }
 
 /// Which comparisons to list. The default lists the newest 100 of all.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct ComparisonFilter {
     /// Only of this project.
     pub project: Option<String>,
@@ -140,7 +145,7 @@ impl Default for ComparisonFilter {
 }
 
 /// A comparison without its numbers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ComparisonSummary {
     /// The comparison's id.
     pub id: String,
@@ -209,7 +214,8 @@ impl FalseAlarms {
 }
 
 /// Which alerts to list. The default lists the newest 100 of all.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct AlertFilter {
     /// Only of this project.
     pub project: Option<String>,
@@ -226,7 +232,7 @@ impl Default for AlertFilter {
 }
 
 /// A run without its bulk.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct RunSummary {
     /// The run's id.
     pub id: String,
@@ -290,7 +296,7 @@ impl RunSummary {
 }
 
 /// The proof of a run in four numbers, kept beside it so that a page about many runs need not open each record.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Evidence {
     /// Directions probed before the run.
     pub paths: u32,
@@ -333,7 +339,7 @@ pub struct OverviewQuery {
 }
 
 /// One scenario × subject.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct OverviewRow {
     /// Name of the scenario.
     pub scenario: String,
@@ -352,7 +358,7 @@ pub struct OverviewRow {
 }
 
 /// How many runs ended how.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Tally {
     /// `ok`.
     pub ok: u64,
@@ -419,7 +425,7 @@ impl HostHealth {
 }
 
 /// The median of one commit, for a sparkline.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Recent {
     /// Full hash, if any.
     pub commit: Option<String>,
