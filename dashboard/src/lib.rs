@@ -18,4 +18,7 @@ mod page;
 mod server;
 
 pub use access::{Denied, Scope, token_hash, token_text};
-pub use server::{BindError, ExportError, Exported, Service, bind, export, router, serve};
+pub use server::{
+    BindError, ExportError, Exported, Limits, Service, bind, export, openapi, router, router_within, serve,
+    serve_within,
+};

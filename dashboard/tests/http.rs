@@ -175,6 +175,25 @@ async fn a_store_that_does_not_answer_gets_a_page() {
 }
 
 #[tokio::test]
+async fn a_store_that_does_not_answer_is_told_to_programs() {
+    let asked =
+        ["scopes", "overview", "runs", "runs/1", "series?scenario=a", "commits", "commits/a/values?project=a&host=b"];
+    let asked = asked.into_iter().chain(["comparisons", "comparisons/1", "alerts", "alerts/1"]);
+    for path in asked {
+        let response = get(Arc::new(Gone), &format!("/api/v1/{path}")).await;
+        assert_eq!(response.status().as_u16(), 503, "{path}");
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json", "{path}");
+        let body = text(response).await;
+        assert!(body.starts_with("{\"error\":\"results/longhaul.db: another program keeps it locked"), "{body}");
+    }
+    // Who sends something cannot even be told from others.
+    let request =
+        Request::post("/api/v1/runs").header("authorization", "Bearer longhaul_00").body(Body::empty()).unwrap();
+    let response = router(Arc::new(Gone), Service::Accept).oneshot(request).await.unwrap();
+    assert_eq!(response.status().as_u16(), 503);
+}
+
+#[tokio::test]
 async fn an_address_in_use_is_named() {
     let first = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let address = first.local_addr().unwrap();

@@ -3,7 +3,7 @@
 //! The pages are asked for as a visitor would, link by link, and links become relative ones to files. What only a server can
 //! answer, two commits that somebody names, stays out.
 
-use super::{App, routes};
+use super::{App, Limits, routes};
 use crate::html::localized;
 use crate::page::Served;
 use axum::Router;
@@ -64,7 +64,7 @@ pub async fn export(store: Arc<dyn Store>, dir: &Path) -> Result<Exported, Expor
     if entries.next().is_some() {
         return Err(ExportError::NotEmpty { path: dir.to_owned() });
     }
-    let router = routes(App { store, served: Served::Exported });
+    let router = routes(App::new(store, Served::Exported, Limits::default()));
     // Every page first: a link to one that is not there must become plain text.
     let mut pages: BTreeMap<String, (String, Vec<u8>)> = BTreeMap::new();
     let mut next = VecDeque::from(["/".to_owned()]);

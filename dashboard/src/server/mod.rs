@@ -1,29 +1,39 @@
 //! From a store to pages over HTTP.
 
+mod api;
 mod clock;
+mod connection;
 mod export;
 mod feeds;
 mod frame;
+mod ingest;
+mod limits;
+mod openapi;
 mod pages;
+mod refused;
 mod triage;
 
 use crate::assets;
 use crate::page::{Frame, Problem, Served, problem};
 use axum::Router;
-use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+pub use export::{ExportError, Exported, export};
+use limits::Gate;
+pub use limits::Limits;
 use longhaul_record::text;
 use longhaul_store::{ReadError, Store};
 use maud::Markup;
-pub use export::{ExportError, Exported, export};
+pub use openapi::document as openapi;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tower_http::compression::CompressionLayer;
 
 /// Everything a page may load comes from this server, and what it sends goes there.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -36,9 +46,14 @@ type Answer = Result<Response, Failure>;
 struct App {
     store: Arc<dyn Store>,
     served: Served,
+    gate: Arc<Gate>,
 }
 
 impl App {
+    fn new(store: Arc<dyn Store>, served: Served, limits: Limits) -> App {
+        App { store, served, gate: Arc::new(Gate::new(limits)) }
+    }
+
     fn frame(&self) -> Frame {
         Frame { served: self.served, ..Frame::default() }
     }
@@ -56,21 +71,29 @@ pub enum Service {
 
 /// The dashboard as a service; every answer carries the security headers.
 pub fn router(store: Arc<dyn Store>, service: Service) -> Router {
+    router_within(store, service, Limits::default())
+}
+
+/// [`router`] with bounds of one's own.
+pub fn router_within(store: Arc<dyn Store>, service: Service, limits: Limits) -> Router {
     let served = match service {
         Service::Show => Served::ReadOnly,
         Service::Accept => Served::Writable,
     };
-    routes(App { store, served })
+    routes(App::new(store, served, limits))
 }
 
 fn routes(app: App) -> Router {
     pages::routes()
         .merge(feeds::routes())
+        .merge(api::routes())
         .route("/assets/style.css", get(assets::style))
         .route("/assets/script.js", get(assets::script))
         .route("/assets/favicon.svg", get(assets::icon))
         .fallback(nowhere)
+        .layer(middleware::from_fn_with_state(app.clone(), forms))
         .layer(middleware::from_fn(headers))
+        .layer(CompressionLayer::new())
         .with_state(app)
 }
 
@@ -112,7 +135,34 @@ pub async fn serve(
     service: Service,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, router(store, service)).with_graceful_shutdown(shutdown).await
+    serve_within(listener, store, service, Limits::default(), shutdown).await
+}
+
+/// [`serve`] with bounds of one's own.
+pub async fn serve_within(
+    listener: TcpListener,
+    store: Arc<dyn Store>,
+    service: Service,
+    limits: Limits,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    connection::serve(listener, router_within(store, service, limits), limits.sending, shutdown).await;
+    Ok(())
+}
+
+/// Takes a form whole before anything is asked of the store: it is small, and in time, or refused.
+async fn forms(State(app): State<App>, request: Request, next: Next) -> Response {
+    const MOST_BYTES: usize = 64 << 10;
+    // The interface bounds what it takes once it knows who sends it.
+    if request.method() != Method::POST || request.uri().path().starts_with(api::ROOT) {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let whole = Request::from_parts(parts.clone(), body);
+    match app.gate.received(whole, MOST_BYTES).await {
+        Ok(body) => next.run(Request::from_parts(parts, body.into())).await,
+        Err(refused) => refused.into_response(),
+    }
 }
 
 async fn headers(request: Request, next: Next) -> Response {
