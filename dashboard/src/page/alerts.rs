@@ -1,8 +1,8 @@
 //! What got worse and what became of it: the list of alerts, and one alert.
 
 use super::series::{Sheet, charts, wide};
-use crate::chart::Scale;
 use super::{Frame, Served};
+use crate::chart::Scale;
 use crate::html::{badge, commit_link, glue, plural, shell, subject, time};
 use longhaul_record::{Alert, AlertKind, AlertState, CommitRange, Direction, Unit, metric, text};
 use longhaul_store::{Commit, SeriesSet};

@@ -3,7 +3,9 @@
 use super::matrix::{matrices, pair_of};
 use super::{BASELINE, Frame};
 use crate::chart::{Ink, Mood, Spark, bar, spark};
-use crate::html::{badge, commit, commit_link, commit_text, glue, listed, outcome, outcome_words, plural, subject, svg, time};
+use crate::html::{
+    badge, commit, commit_link, commit_text, glue, listed, outcome, outcome_words, plural, subject, svg, time,
+};
 use longhaul_record::{Alert, Outcome, Unit, metric, text};
 use longhaul_store::{Commit, ComparisonSummary, OverviewRow, Recent, RunSummary, Tally};
 use maud::{Markup, html};

@@ -74,7 +74,8 @@ impl View {
     }
 
     fn leads(&self, chart: &Chart<'_>) -> bool {
-        let (id, peer) = self.metric.split_once(':').map_or((self.metric.as_str(), None), |(id, peer)| (id, Some(peer)));
+        let (id, peer) =
+            self.metric.split_once(':').map_or((self.metric.as_str(), None), |(id, peer)| (id, Some(peer)));
         chart.id == id && chart.peer == peer
     }
 }

@@ -1,6 +1,7 @@
 //! From a store to pages over HTTP.
 
 mod clock;
+mod events;
 mod export;
 mod feeds;
 mod frame;
@@ -15,15 +16,16 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+pub use export::{ExportError, Exported, export};
 use longhaul_record::text;
 use longhaul_store::{ReadError, Store};
 use maud::Markup;
-pub use export::{ExportError, Exported, export};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
 
 /// Everything a page may load comes from this server, and what it sends goes there.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -36,9 +38,18 @@ type Answer = Result<Response, Failure>;
 struct App {
     store: Arc<dyn Store>,
     served: Served,
+    /// One for each page that listens for events.
+    listeners: Arc<Semaphore>,
+    /// True once the server is to end.
+    closing: Arc<watch::Sender<bool>>,
 }
 
 impl App {
+    fn new(store: Arc<dyn Store>, served: Served) -> App {
+        let listeners = Arc::new(Semaphore::new(events::LISTENERS));
+        App { store, served, listeners, closing: Arc::new(watch::Sender::new(false)) }
+    }
+
     fn frame(&self) -> Frame {
         Frame { served: self.served, ..Frame::default() }
     }
@@ -56,16 +67,22 @@ pub enum Service {
 
 /// The dashboard as a service; every answer carries the security headers.
 pub fn router(store: Arc<dyn Store>, service: Service) -> Router {
-    let served = match service {
-        Service::Show => Served::ReadOnly,
-        Service::Accept => Served::Writable,
-    };
-    routes(App { store, served })
+    routes(App::new(store, service.served()))
+}
+
+impl Service {
+    fn served(self) -> Served {
+        match self {
+            Service::Show => Served::ReadOnly,
+            Service::Accept => Served::Writable,
+        }
+    }
 }
 
 fn routes(app: App) -> Router {
     pages::routes()
         .merge(feeds::routes())
+        .merge(events::routes())
         .route("/assets/style.css", get(assets::style))
         .route("/assets/script.js", get(assets::script))
         .route("/assets/favicon.svg", get(assets::icon))
@@ -112,7 +129,13 @@ pub async fn serve(
     service: Service,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, router(store, service)).with_graceful_shutdown(shutdown).await
+    let app = App::new(store, service.served());
+    let closing = app.closing.clone();
+    let shutdown = async move {
+        shutdown.await;
+        closing.send_replace(true);
+    };
+    axum::serve(listener, routes(app)).with_graceful_shutdown(shutdown).await
 }
 
 async fn headers(request: Request, next: Next) -> Response {

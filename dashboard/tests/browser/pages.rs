@@ -204,7 +204,8 @@ async fn silent(driver: &Driver) -> Outcome {
         // A page that answers 404 is one line in the console by itself.
         let said: Vec<&String> = said.iter().filter(|line| !(name == "missing" && line.contains("404"))).collect();
         check(said.is_empty(), || format!("{name}: {said:?}"))?;
-        let found = browser.eval("return document.querySelectorAll('script:not([src]), style, [onclick]').length").await?;
+        let found =
+            browser.eval("return document.querySelectorAll('script:not([src]), style, [onclick]').length").await?;
         check(found.as_u64() == Some(0), || format!("{name}: {found} scripts or styles in the page"))?;
         let styled = browser.eval("return getComputedStyle(document.querySelector('main')).maxWidth").await?;
         check(styled == "1120px", || format!("{name}: the stylesheet did not apply: {styled}"))?;
