@@ -174,7 +174,9 @@ impl Store for Gone {
 
 #[tokio::test]
 async fn a_store_that_does_not_answer_gets_a_page() {
-    for path in ["/", "/scenario/local", "/run/1", "/compare", "/alerts", "/health", "/commit/a", "/feed.atom", "/metrics"] {
+    for path in
+        ["/", "/scenario/local", "/run/1", "/compare", "/alerts", "/health", "/commit/a", "/feed.atom", "/metrics"]
+    {
         let response = get(Arc::new(Gone), path).await;
         assert_eq!(response.status().as_u16(), 503, "{path}");
         let html = text(response).await;

@@ -210,7 +210,7 @@ fn table(page: &Overview, heading: &str, id: &str, rows: &[OverviewRow]) -> Mark
                         th.subject { "Subject" }
                         th.spark-column.not-narrow { "Last commits" }
                         th.n.value { (title) ", median" }
-                        th.n.since { "Since " (BACK) " commits ago" }
+                        th.n.since.not-narrow { "Since " (BACK) " commits ago" }
                         th.n.ratio { @if compared { "Against " (subject(BASELINE)) } }
                         th { "Runs" }
                     }
@@ -268,7 +268,7 @@ fn table_row(page: &Overview, row: &OverviewRow, group: &[OverviewRow], unit: Un
                     (None, None) => "–"
                 }
             }
-            td.n { (moved(row)) }
+            td.n.not-narrow { (moved(row)) }
             td.n {
                 @if row.subject != BASELINE {
                     @match against_baseline(row, &page.rows) {

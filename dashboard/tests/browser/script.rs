@@ -249,7 +249,9 @@ async fn news(driver: &Driver) -> Outcome {
         updated_ms: now,
     };
     site.store.put_progress(&said(2)).await.map_err(text)?;
-    browser.until("return document.querySelector('.news')?.innerText.includes('Running 7 scenarios <b>: 2 of 9')").await?;
+    browser
+        .until("return document.querySelector('.news')?.innerText.includes('Running 7 scenarios <b>: 2 of 9')")
+        .await?;
     site.store.put_progress(&said(3)).await.map_err(text)?;
     browser.until("return document.querySelector('.news progress')?.value === 3").await?;
     let mut run = longhaul_synthetic::runs(&PLAN).next().ok_or("there is a run")?;
@@ -261,7 +263,9 @@ async fn news(driver: &Driver) -> Outcome {
     site.store.end_progress("suite").await.map_err(text)?;
     browser.until("return !document.querySelector('.news progress')").await?;
     browser.click(".news a").await?;
-    browser.until("return document.readyState === 'complete' && !document.querySelector('.news:not([hidden])')").await?;
+    browser
+        .until("return document.readyState === 'complete' && !document.querySelector('.news:not([hidden])')")
+        .await?;
     browser.close().await
 }
 
