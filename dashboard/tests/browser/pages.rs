@@ -98,7 +98,7 @@ impl Site {
                 pages.push((name, format!("/run/{}", run.id)));
             }
         }
-        if let Some(commit) = ok.commit.filter(|_| !ok.dirty) {
+        if let Some(commit) = ok.commit.as_ref().filter(|_| !ok.dirty) {
             pages.push(("commit", format!("/commit/{commit}")));
         }
         let run = self.telling_run().await.unwrap_or(ok.clone());
