@@ -137,7 +137,7 @@ fn open_alerts(page: &Scenario) -> Markup {
             ul.alerts {
                 @for alert in &open {
                     li {
-                        a href=(page.frame.links.alert(&alert.id)) { (glue(&super::alerts::sentence(alert))) }
+                        a href=(page.frame.links.alert(&alert.id)) { (glue(&alert.sentence())) }
                         " since " (commit_link(&page.frame, &alert.range.first_after)) " " (super::alerts::state(alert))
                     }
                 }
