@@ -263,19 +263,18 @@ const news = () => {
   const box = make('p', { class: 'news', role: 'status', hidden: '' });
   document.querySelector('main').prepend(box);
   const source = new EventSource(document.body.dataset.events);
+  const again = count => [`${count} new ${count === 1 ? 'run' : 'runs'} since this page was made. `, make('a', { href: location.href }, 'Show them')];
   source.addEventListener('progress', event => {
-    const { what, done, total, now } = JSON.parse(event.data);
+    const { what, done, total, now, runs } = JSON.parse(event.data);
     box.hidden = false;
-    const bar = make('progress', { max: total, value: done });
-    box.replaceChildren(`Running ${what}: ${done} of ${total} `, bar, now ? ` ${now}` : '');
+    box.replaceChildren(`Running ${what}: ${done} of ${total} `, make('progress', { max: total, value: done, 'aria-label': 'Runs' }), ` ${now}. `, ...(runs ? again(runs) : []));
   });
   source.addEventListener('runs', event => {
     const { count } = JSON.parse(event.data);
-    box.hidden = false;
-    const again = make('a', { href: location.href }, 'Show them');
-    box.replaceChildren(`${count} new ${count === 1 ? 'run' : 'runs'} since this page was made. `, again);
+    box.hidden = count === 0;
+    box.replaceChildren(...again(count));
   });
-  source.addEventListener('idle', () => { if (box.querySelector('progress')) box.hidden = true; });
+  source.addEventListener('idle', () => { box.hidden = true; });
   addEventListener('pagehide', () => source.close());
 };
 

@@ -78,7 +78,12 @@ pub enum Denied {
 }
 
 /// The token of this text, if it allows `scope` for `project`.
-pub(crate) async fn allowed(store: &dyn Store, text: &str, scope: Scope, project: Option<&str>) -> Result<Token, Denied> {
+pub(crate) async fn allowed(
+    store: &dyn Store,
+    text: &str,
+    scope: Scope,
+    project: Option<&str>,
+) -> Result<Token, Denied> {
     if text.trim().is_empty() {
         return Err(Denied::Missing);
     }

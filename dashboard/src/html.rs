@@ -58,6 +58,12 @@ impl Links {
         self.pair("/compare/runs", "a", a, "b", b)
     }
 
+    /// What happens after a moment, on a machine.
+    pub(crate) fn events(&self, host: Option<&str>, since_ms: i64) -> String {
+        let host = host.map(|host| format!("&host={}", utf8_percent_encode(host, SEGMENT))).unwrap_or_default();
+        format!("/events?since={since_ms}{host}")
+    }
+
     fn of(&self, page: &str, id: &str) -> String {
         format!("/{page}/{}{}", utf8_percent_encode(id, SEGMENT), self.query)
     }
@@ -216,7 +222,8 @@ pub(crate) fn localized(html: &str, file: &str, there: impl Fn(&str) -> Option<S
     let up = "../".repeat(file.matches('/').count());
     let mut out = String::with_capacity(html.len());
     let mut rest = html;
-    while let Some((at, name)) = ["href=\"/", "src=\"/"].iter().filter_map(|name| Some((rest.find(name)?, *name))).min() {
+    while let Some((at, name)) = ["href=\"/", "src=\"/"].iter().filter_map(|name| Some((rest.find(name)?, *name))).min()
+    {
         let start = at + name.len() - 1;
         let end = rest[start..].find('"').map_or(rest.len(), |end| start + end);
         let link = rest[start..end].replace("&amp;", "&");

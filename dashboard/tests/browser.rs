@@ -42,7 +42,10 @@ fn main() -> ExitCode {
         println!("SKIPPED: accessibility: LONGHAUL_AXE names no axe.min.js (npm: axe-core)");
     }
     let (ignored, own) = (driver.is_none() || axe.is_none(), driver.clone());
-    trials.push(Trial::test("axe_finds_nothing_serious", move || on(own.as_deref(), script::accessible)).with_ignored_flag(ignored));
+    trials.push(
+        Trial::test("axe_finds_nothing_serious", move || on(own.as_deref(), script::accessible))
+            .with_ignored_flag(ignored),
+    );
     let ignored = driver.is_none() || shots.is_none();
     if shots.is_none() {
         println!("SKIPPED: screenshots: LONGHAUL_SCREENSHOTS names no directory to write them to");

@@ -146,6 +146,15 @@ impl Store for Gone {
     async fn alerts(&self, _: &AlertFilter) -> Result<Vec<Alert>, ReadError> {
         gone()
     }
+    async fn put_progress(&self, _: &Progress) -> Result<(), InsertError> {
+        Ok(())
+    }
+    async fn end_progress(&self, _: &str) -> Result<(), InsertError> {
+        Ok(())
+    }
+    async fn progress(&self, _: i64) -> Result<Vec<Progress>, ReadError> {
+        gone()
+    }
     async fn put_token(&self, _: &Token) -> Result<Inserted, InsertError> {
         Ok(Inserted::Known)
     }
@@ -165,7 +174,9 @@ impl Store for Gone {
 
 #[tokio::test]
 async fn a_store_that_does_not_answer_gets_a_page() {
-    for path in ["/", "/scenario/local", "/run/1"] {
+    for path in
+        ["/", "/scenario/local", "/run/1", "/compare", "/alerts", "/health", "/commit/a", "/feed.atom", "/metrics"]
+    {
         let response = get(Arc::new(Gone), path).await;
         assert_eq!(response.status().as_u16(), 503, "{path}");
         let html = text(response).await;

@@ -244,7 +244,8 @@ fn normal(path: &Path) -> PathBuf {
 #[tokio::test]
 async fn other_programs_get_what_they_read() {
     let site = Site::new().await;
-    let newest = site.store.runs(&RunFilter { scenario: Some("lossy/1pct".into()), ..RunFilter::default() }).await.unwrap();
+    let newest =
+        site.store.runs(&RunFilter { scenario: Some("lossy/1pct".into()), ..RunFilter::default() }).await.unwrap();
     let drawn = newest.iter().rfind(|run| run.iteration == 0 && run.commit == newest[0].commit).unwrap();
     let (record, curves) = (format!("/run/{}/record.json", drawn.id), format!("/run/{}/series.csv", drawn.id));
     let rows = [
@@ -264,7 +265,11 @@ async fn other_programs_get_what_they_read() {
     for (path, status, expect) in rows {
         let (got, body) = site.get(path).await;
         assert_eq!(got.as_u16(), status, "{path}: {body}");
-        assert!(body.contains(expect), "{path}: {expect:?} is missing in {}", body.chars().take(2000).collect::<String>());
+        assert!(
+            body.contains(expect),
+            "{path}: {expect:?} is missing in {}",
+            body.chars().take(2000).collect::<String>()
+        );
     }
 }
 
@@ -328,7 +333,8 @@ async fn what_cannot_be_answered_says_why() {
 async fn triage_needs_a_token_for_it() {
     let site = Site::of(&Plan { commits: 24, scenarios: 7, subjects: 1, runs: 1, nat: false, ..PLAN }).await;
     let page = "/alert/01a20140-adbd-7661-9bef-a0ccc7ac7767";
-    let (ingest, other) = (site.token(1, &[Scope::Ingest], None).await, site.token(2, &[Scope::Triage], Some("other")).await);
+    let (ingest, other) =
+        (site.token(1, &[Scope::Ingest], None).await, site.token(2, &[Scope::Triage], Some("other")).await);
     let (good, gone) = (site.token(3, &Scope::ALL, Some(PROJECT)).await, site.token(4, &Scope::ALL, None).await);
     assert!(site.store.revoke_token("token-4", 2).await.unwrap());
     let rows = [
@@ -358,9 +364,15 @@ async fn triage_needs_a_token_for_it() {
     assert_eq!(alert.history[1].note, "known to <b>me (by the token anna)");
     let (_, html) = site.get(page).await;
     assert!(html.contains("known to &lt;b&gt;me") && html.contains("acknowledged"));
-    assert!(site.store.tokens().await.unwrap().iter().any(|token| token.id == "token-3" && token.last_used_ms.is_some()));
+    assert!(
+        site.store.tokens().await.unwrap().iter().any(|token| token.id == "token-3" && token.last_used_ms.is_some())
+    );
     // A server that was not told to take anything has no form, and takes nothing.
-    let closed = Site { router: router(site.store.clone(), Service::Show), store: site.store.clone(), _dir: tempfile::tempdir().unwrap() };
+    let closed = Site {
+        router: router(site.store.clone(), Service::Show),
+        store: site.store.clone(),
+        _dir: tempfile::tempdir().unwrap(),
+    };
     let (_, html) = closed.get(page).await;
     assert!(!html.contains("<form class=\"triage\""));
     let (got, _) = closed.post(page, &format!("state=invalid&note=x&token={good}")).await;

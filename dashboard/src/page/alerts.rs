@@ -1,10 +1,10 @@
 //! What got worse and what became of it: the list of alerts, and one alert.
 
 use super::series::{Sheet, charts, wide};
-use crate::chart::Scale;
 use super::{Frame, Served};
+use crate::chart::Scale;
 use crate::html::{badge, commit_link, glue, plural, shell, subject, time};
-use longhaul_record::{Alert, AlertKind, AlertState, CommitRange, Direction, Unit, metric, text};
+use longhaul_record::{Alert, AlertKind, AlertState, CommitRange, Direction, metric, text};
 use longhaul_store::{Commit, SeriesSet};
 use maud::{Markup, html};
 
@@ -44,32 +44,11 @@ pub(crate) fn headline(open: &[&Alert]) -> String {
     let size = |alert: &&&Alert| alert.shift.map_or(f64::INFINITY, f64::abs);
     match open.iter().max_by(|a, b| size(a).total_cmp(&size(b))) {
         None => "Nothing is known to have got worse.".into(),
-        Some(one) if open.len() == 1 => format!("One measurement got worse: {}.", sentence(one)),
+        Some(one) if open.len() == 1 => format!("One measurement got worse: {}.", one.sentence()),
         Some(worst) => {
-            format!("{} got worse. The most: {}.", plural(open.len() as u64, "measurement"), sentence(worst))
+            format!("{} got worse. The most: {}.", plural(open.len() as u64, "measurement"), worst.sentence())
         }
     }
-}
-
-/// "Total time of reference on lossy-1pct rose by 11.4 %".
-pub(crate) fn sentence(alert: &Alert) -> String {
-    let verb = if alert.after < alert.before { "fell" } else { "rose" };
-    let by = match alert.shift {
-        Some(shift) => text::change(shift.abs()).trim_start_matches('+').to_owned(),
-        None => value(alert, (alert.after - alert.before).abs()),
-    };
-    format!("{} {verb} by {by}", what(alert))
-}
-
-/// "Total time of reference on lossy-1pct".
-fn what(alert: &Alert) -> String {
-    let series = &alert.series;
-    let name = text::metric_name(&series.metric, series.peer.as_deref());
-    format!("{name} of {} on {}", series.subject, series.scenario)
-}
-
-fn value(alert: &Alert, value: f64) -> String {
-    metric(&alert.series.metric).map_or(Unit::Ratio, |metric| metric.unit).text(value)
 }
 
 /// Everything that began with the same commit stands together: it has one cause.
@@ -131,8 +110,8 @@ fn row(frame: &Frame, alert: &Alert) -> Markup {
                 a href=(frame.links.alert(&alert.id)) { (text::metric_name(&series.metric, series.peer.as_deref())) }
                 " of " (subject(&series.subject)) " on " (series.scenario)
             }
-            td.n { (value(alert, alert.before)) }
-            td.n { (value(alert, alert.after)) }
+            td.n { (alert.value(alert.before)) }
+            td.n { (alert.value(alert.after)) }
             td.n { (shift(alert)) }
             td { @if let Some(first) = alert.history.first() { (time(first.at_ms)) } }
             td { (state(alert)) }
@@ -183,9 +162,9 @@ pub(crate) fn alert(page: &AlertPage) -> Markup {
         line_rate: None,
     };
     let content = html! {
-        h1 { (glue(&sentence(alert))) "." }
+        h1 { (glue(&alert.sentence())) "." }
         p.lead {
-            (state(alert)) " From " (value(alert, alert.before)) " to " (value(alert, alert.after)) ", between "
+            (state(alert)) " From " (alert.value(alert.before)) " to " (alert.value(alert.after)) ", between "
             (commit_link(frame, last_before)) " and " (commit_link(frame, first_after)) ". "
             a href=(frame.links.compare(last_before, first_after)) { "Compare the two" }
         }
@@ -213,7 +192,7 @@ pub(crate) fn alert(page: &AlertPage) -> Markup {
         (events(alert))
         @if frame.served == Served::Writable { (triage(page)) }
     };
-    frame.page(&what(alert), "alerts", &content)
+    frame.page(&alert.subject_matter(), "alerts", &content)
 }
 
 fn bisect(alert: &Alert) -> String {

@@ -69,7 +69,8 @@ pub(crate) fn commit(page: &CommitPage) -> Markup {
 
 fn fared(page: &CommitPage) -> String {
     let all = health::tally(&page.runs);
-    let rest = [(all.failed, "failed"), (all.setup_failed, "could not be set up"), (all.untrusted, "cannot be trusted")];
+    let rest =
+        [(all.failed, "failed"), (all.setup_failed, "could not be set up"), (all.untrusted, "cannot be trusted")];
     let rest: Vec<String> = rest.iter().filter(|(n, _)| *n > 0).map(|(n, words)| format!("{n} {words}")).collect();
     match (all.total(), rest.is_empty()) {
         (0, _) => "No run of it is in this database.".into(),
@@ -85,7 +86,9 @@ fn measured(page: &CommitPage) -> Markup {
         cells.entry((&run.scenario, &run.subject)).or_default().push(run);
     }
     let value = |scenario: &str, subject: &str, id: &str| {
-        let of = |one: &&CommitValues| one.scenario == scenario && one.subject == subject && one.metric == id && one.peer.is_none();
+        let of = |one: &&CommitValues| {
+            one.scenario == scenario && one.subject == subject && one.metric == id && one.peer.is_none()
+        };
         let found = page.values.iter().find(of)?;
         let values: Vec<f64> = found.values.iter().map(|value| value.value).collect();
         let unit = longhaul_record::metric(id)?.unit;

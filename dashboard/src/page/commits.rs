@@ -2,8 +2,8 @@
 //!
 //! Their runs were not made in pairs, so nothing here is a verdict: shifts have intervals, and the page says how to get one.
 
-use super::compare::comparisons;
 use super::Frame;
+use super::compare::comparisons;
 use crate::chart::{Shift, interval};
 use crate::html::{commit_link, glue, subject, svg, time};
 use longhaul_record::{Direction, Standing, Unit, metric, text};
@@ -82,7 +82,8 @@ impl<'a> Moved<'a> {
             ends: shift.and_then(|shift| shift.interval).map(|ends| [ends.low.exp() - 1.0, ends.high.exp() - 1.0]),
             delta: known.map_or(0.03, |metric| f64::from(metric.delta_permille) / 1000.0),
             apart: {
-                let ends = |values: &[f64]| values.iter().fold((f64::MAX, f64::MIN), |(a, b), v| (a.min(*v), b.max(*v)));
+                let ends =
+                    |values: &[f64]| values.iter().fold((f64::MAX, f64::MIN), |(a, b), v| (a.min(*v), b.max(*v)));
                 let ((low, high), (other_low, other_high)) = (ends(&base), ends(&head));
                 high < other_low || other_high < low
             },

@@ -40,12 +40,9 @@ fn headline(comparison: &Comparison) -> String {
             let by_success = ran.compared.success.verdict == wanted;
             match (change, by_success) {
                 (_, true) => Some(format!("{} {}", ran.scenario, succeeded(&ran.compared.success))),
-                (Some(change), _) => Some(format!(
-                    "{} on {}, {}",
-                    change.name(),
-                    ran.scenario,
-                    change.moved(change.shift)
-                )),
+                (Some(change), _) => {
+                    Some(format!("{} on {}, {}", change.name(), ran.scenario, change.moved(change.shift)))
+                }
                 (None, false) => None,
             }
         };

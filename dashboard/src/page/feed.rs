@@ -1,7 +1,6 @@
 //! What got worse, as an Atom feed (RFC 4287).
 
 use super::Frame;
-use super::alerts::sentence;
 use jiff::Timestamp;
 use longhaul_record::Alert;
 use maud::{Markup, PreEscaped, html};
@@ -28,7 +27,7 @@ fn entry(frame: &Frame, alert: &Alert, host: &str) -> Markup {
     html! {
         entry {
             id { "urn:uuid:" (alert.id) }
-            title { (sentence(alert)) @if !alert.state.is_open() { " (" (alert.state.as_str()) ")" } }
+            title { (alert.sentence()) @if !alert.state.is_open() { " (" (alert.state.as_str()) ")" } }
             link href={ "http://" (host) (frame.links.alert(&alert.id)) } {}
             @if let Some(first) = first { published { (moment(first.at_ms)) } }
             updated { (moment(last.map_or(0, |event| event.at_ms))) }

@@ -15,6 +15,8 @@ pub(crate) struct Frame {
     pub(crate) scope: Option<Scope>,
     /// All there are, to choose another.
     pub(crate) scopes: Vec<Scope>,
+    /// When it was made, in milliseconds since 1970: what is newer is news.
+    pub(crate) made_ms: Option<i64>,
     /// What a visitor can do.
     pub(crate) served: Served,
 }
@@ -50,7 +52,7 @@ impl Frame {
                     script src=(assets::SCRIPT_HREF.as_str()) {}
                     link rel="icon" type="image/svg+xml" href="/assets/favicon.svg";
                 }
-                body {
+                body data-events=[self.events()] {
                     a.skip href="#main" { "Skip to the content" }
                     header {
                         div {
@@ -79,6 +81,12 @@ impl Frame {
                 }
             }
         }
+    }
+
+    /// Where the page's script hears of what is newer than the page.
+    fn events(&self) -> Option<String> {
+        let since = self.made_ms.filter(|_| self.served != Served::Exported)?;
+        Some(self.links.events(self.scope.as_ref().map(|scope| scope.host.as_str()), since))
     }
 
     /// The chosen scope as fields of a form.

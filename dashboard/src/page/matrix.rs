@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 /// The routers in front of both sides, by a scenario's name as matrices of routers give it: `nat[nat.a=home,nat.b=cgnat]`.
 pub(super) fn pair_of(scenario: &str) -> Option<[&str; 2]> {
     let values = scenario.strip_suffix(']')?.split_once('[')?.1;
-    let mut routers = values.split(',').map(|value| value.strip_prefix("nat.")?.split_once('=').map(|(_, router)| router));
+    let mut routers =
+        values.split(',').map(|value| value.strip_prefix("nat.")?.split_once('=').map(|(_, router)| router));
     match (routers.next(), routers.next(), routers.next()) {
         (Some(a), Some(b), None) => Some([a?, b?]),
         _ => None,
@@ -45,7 +46,8 @@ pub(super) fn matrices(frame: &Frame, rows: &[OverviewRow]) -> Markup {
 /// How many of the newest commit's runs went directly, and of how many.
 fn direct(row: &OverviewRow) -> Option<(u64, u64)> {
     let tried = row.tally.ok + row.tally.failed;
-    let newest = row.recent.last().filter(|recent| recent.commit == row.latest.commit && recent.dirty == row.latest.dirty);
+    let newest =
+        row.recent.last().filter(|recent| recent.commit == row.latest.commit && recent.dirty == row.latest.dirty);
     (tried > 0).then(|| (newest.map_or(0, |recent| recent.n).min(tried), tried))
 }
 

@@ -3,7 +3,9 @@
 use super::matrix::{matrices, pair_of};
 use super::{BASELINE, Frame};
 use crate::chart::{Ink, Mood, Spark, bar, spark};
-use crate::html::{badge, commit, commit_link, commit_text, glue, listed, outcome, outcome_words, plural, subject, svg, time};
+use crate::html::{
+    badge, commit, commit_link, commit_text, glue, listed, outcome, outcome_words, plural, subject, svg, time,
+};
 use longhaul_record::{Alert, Outcome, Unit, metric, text};
 use longhaul_store::{Commit, ComparisonSummary, OverviewRow, Recent, RunSummary, Tally};
 use maud::{Markup, html};
@@ -208,7 +210,7 @@ fn table(page: &Overview, heading: &str, id: &str, rows: &[OverviewRow]) -> Mark
                         th.subject { "Subject" }
                         th.spark-column.not-narrow { "Last commits" }
                         th.n.value { (title) ", median" }
-                        th.n.since { "Since " (BACK) " commits ago" }
+                        th.n.since.not-narrow { "Since " (BACK) " commits ago" }
                         th.n.ratio { @if compared { "Against " (subject(BASELINE)) } }
                         th { "Runs" }
                     }
@@ -266,7 +268,7 @@ fn table_row(page: &Overview, row: &OverviewRow, group: &[OverviewRow], unit: Un
                     (None, None) => "–"
                 }
             }
-            td.n { (moved(row)) }
+            td.n.not-narrow { (moved(row)) }
             td.n {
                 @if row.subject != BASELINE {
                     @match against_baseline(row, &page.rows) {

@@ -47,9 +47,7 @@ impl Problem {
     /// The HTTP status that goes with it.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Problem::NoPage | Problem::NoScenario { .. } | Problem::Unknown { .. } => {
-                StatusCode::NOT_FOUND
-            }
+            Problem::NoPage | Problem::NoScenario { .. } | Problem::Unknown { .. } => StatusCode::NOT_FOUND,
             Problem::Ambiguous { .. } | Problem::BadRequest { .. } => StatusCode::BAD_REQUEST,
             Problem::Store { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }

@@ -7,9 +7,9 @@ mod over_time;
 #[cfg(test)]
 mod tests;
 
-use super::{Frame, Served};
 use super::cross::cross;
 use super::network;
+use super::{Frame, Served};
 use crate::html::{commit, commit_link, glue, outcome, subject, time};
 pub(crate) use lanes::timelines;
 use longhaul_record::{Outcome, Role, RunRecord, Trigger, Unit, text};

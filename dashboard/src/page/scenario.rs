@@ -74,7 +74,8 @@ impl View {
     }
 
     fn leads(&self, chart: &Chart<'_>) -> bool {
-        let (id, peer) = self.metric.split_once(':').map_or((self.metric.as_str(), None), |(id, peer)| (id, Some(peer)));
+        let (id, peer) =
+            self.metric.split_once(':').map_or((self.metric.as_str(), None), |(id, peer)| (id, Some(peer)));
         chart.id == id && chart.peer == peer
     }
 }
@@ -136,7 +137,7 @@ fn open_alerts(page: &Scenario) -> Markup {
             ul.alerts {
                 @for alert in &open {
                     li {
-                        a href=(page.frame.links.alert(&alert.id)) { (glue(&super::alerts::sentence(alert))) }
+                        a href=(page.frame.links.alert(&alert.id)) { (glue(&alert.sentence())) }
                         " since " (commit_link(&page.frame, &alert.range.first_after)) " " (super::alerts::state(alert))
                     }
                 }

@@ -45,7 +45,8 @@ pub(super) fn charts(set: &SeriesSet) -> Vec<Chart<'_>> {
         let place = METRICS.iter().position(|metric| metric.id == series.metric).unwrap_or(METRICS.len());
         groups.entry((place, &series.metric, series.peer.as_deref())).or_default().push(series);
     }
-    let chart = |((_, id, peer), series)| Chart { title: text::metric_name(id, peer), id, known: metric(id), peer, series };
+    let chart =
+        |((_, id, peer), series)| Chart { title: text::metric_name(id, peer), id, known: metric(id), peer, series };
     groups.into_iter().map(chart).collect()
 }
 
@@ -143,7 +144,9 @@ impl<'a> Chart<'a> {
             let href = Some(sheet.frame.links.alert(&alert.id));
             let words = match alert.shift {
                 Some(shift) if self.id == series.metric => text::change(shift),
-                Some(shift) => format!("{} {}", text::metric_name(&series.metric, None).to_lowercase(), text::change(shift)),
+                Some(shift) => {
+                    format!("{} {}", text::metric_name(&series.metric, None).to_lowercase(), text::change(shift))
+                }
                 None => "worse".into(),
             };
             let begun = place(&alert.range.first_after).map(|commit| (commit, words, Mood::Bad));

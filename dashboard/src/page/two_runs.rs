@@ -42,7 +42,14 @@ fn headline(a: &RunRecord, b: &RunRecord) -> String {
     let time = |run: &RunRecord| run.value("transfer_time", None).filter(|_| run.outcome == Outcome::Ok);
     match time(a).zip(time(b)).filter(|(a, _)| *a > 0.0) {
         Some((old, new)) => {
-            format!("{} took {}, {} {} ({}).", label(a), text::seconds(old), label(b), text::seconds(new), text::change(new / old - 1.0))
+            format!(
+                "{} took {}, {} {} ({}).",
+                label(a),
+                text::seconds(old),
+                label(b),
+                text::seconds(new),
+                text::change(new / old - 1.0)
+            )
         }
         None => "At least one of the two did not go well.".into(),
     }

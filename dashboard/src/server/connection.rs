@@ -39,6 +39,6 @@ pub(super) async fn serve(
         });
     }
     drop(listener);
-    // A page that listens for news would never end.
+    // Whoever takes an answer slowly is not waited for.
     let _ = timeout(sending, connections.shutdown()).await;
 }

@@ -44,7 +44,9 @@ pub enum ExportError {
         source: io::Error,
     },
     /// A page cannot be made.
-    #[error("{address} answers {status}: the database does not give what its own pages ask for; see `longhaul db check`")]
+    #[error(
+        "{address} answers {status}: the database does not give what its own pages ask for; see `longhaul db check`"
+    )]
     Page {
         /// The page's address.
         address: String,
@@ -121,7 +123,8 @@ fn file_of(address: &str) -> Option<String> {
         return Some(path.trim_start_matches('/').to_owned());
     }
     // Of other projects and machines the query is part of the page's name; whatever else is asked for is a view of it.
-    let scope = query.split('&').all(|part| part.is_empty() || part.starts_with("project=") || part.starts_with("host="));
+    let scope =
+        query.split('&').all(|part| part.is_empty() || part.starts_with("project=") || part.starts_with("host="));
     let kind = path.split('/').nth(1).unwrap_or_default();
     let exported = ["", "scenario", "run", "commit", "compare", "comparison", "alerts", "alert", "health"];
     if !scope || !exported.contains(&kind) || path.starts_with("/compare/") {

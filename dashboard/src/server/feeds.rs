@@ -1,7 +1,7 @@
 //! What other programs show or read: badges, a feed of what got worse, the newest values.
 
-use super::pages::{alerts_here, part, Part};
-use super::{App, Answer, Failure, unreadable};
+use super::pages::{Part, alerts_here, part};
+use super::{Answer, App, Failure, unreadable};
 use crate::chart::{Mood, badge};
 use crate::page::{Frame, Problem, feed};
 use axum::Router;
@@ -16,10 +16,7 @@ use serde::Deserialize;
 
 /// These, by address.
 pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/badge/{*name}", get(badge_svg))
-        .route("/feed.atom", get(atom))
-        .route("/metrics", get(metrics))
+    Router::new().route("/badge/{*name}", get(badge_svg)).route("/feed.atom", get(atom)).route("/metrics", get(metrics))
 }
 
 /// Which of several series a badge is of.
@@ -58,7 +55,8 @@ async fn badge_svg(State(app): State<App>, frame: Frame, name: Part, Query(which
             let worse = alerts.iter().any(|alert| {
                 alert.state.is_open() && alert.series.scenario == scenario && alert.series.subject == series.subject
             });
-            let value = metric(id).map_or_else(|| text::digits(newest.median), |metric| metric.unit.text(newest.median));
+            let value =
+                metric(id).map_or_else(|| text::digits(newest.median), |metric| metric.unit.text(newest.median));
             badge(&label, &value, if worse { Mood::Bad } else { Mood::Good })
         }
         None => badge(&label, "not measured", Mood::Neutral),

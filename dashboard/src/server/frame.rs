@@ -1,5 +1,6 @@
 //! What every request for a page begins with: which project and machine it is about.
 
+use super::clock::now_ms;
 use super::{App, Failure, unreadable};
 use crate::html::Links;
 use crate::page::{Frame, Problem};
@@ -38,7 +39,7 @@ impl FromRequestParts<App> for Frame {
         };
         let chosen = choice.project.is_some() || choice.host.is_some();
         let links = if chosen { Links::within(&scope.project, &scope.host) } else { Links::default() };
-        Ok(Frame { links, scope: Some(scope), scopes, ..app.frame() })
+        Ok(Frame { links, scope: Some(scope), scopes, made_ms: Some(now_ms()), ..app.frame() })
     }
 }
 

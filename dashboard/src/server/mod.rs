@@ -3,6 +3,7 @@
 mod api;
 mod clock;
 mod connection;
+mod events;
 mod export;
 mod feeds;
 mod frame;
@@ -33,6 +34,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
 use tower_http::compression::CompressionLayer;
 
 /// Everything a page may load comes from this server, and what it sends goes there.
@@ -46,12 +48,19 @@ type Answer = Result<Response, Failure>;
 struct App {
     store: Arc<dyn Store>,
     served: Served,
+    /// One for each page that listens for events.
+    listeners: Arc<Semaphore>,
+    /// True once the server is to end.
+    closing: Arc<watch::Sender<bool>>,
+    /// Where results come in.
     gate: Arc<Gate>,
 }
 
 impl App {
     fn new(store: Arc<dyn Store>, served: Served, limits: Limits) -> App {
-        App { store, served, gate: Arc::new(Gate::new(limits)) }
+        let listeners = Arc::new(Semaphore::new(events::LISTENERS));
+        let gate = Arc::new(Gate::new(limits));
+        App { store, served, listeners, closing: Arc::new(watch::Sender::new(false)), gate }
     }
 
     fn frame(&self) -> Frame {
@@ -76,16 +85,22 @@ pub fn router(store: Arc<dyn Store>, service: Service) -> Router {
 
 /// [`router`] with bounds of one's own.
 pub fn router_within(store: Arc<dyn Store>, service: Service, limits: Limits) -> Router {
-    let served = match service {
-        Service::Show => Served::ReadOnly,
-        Service::Accept => Served::Writable,
-    };
-    routes(App::new(store, served, limits))
+    routes(App::new(store, service.served(), limits))
+}
+
+impl Service {
+    fn served(self) -> Served {
+        match self {
+            Service::Show => Served::ReadOnly,
+            Service::Accept => Served::Writable,
+        }
+    }
 }
 
 fn routes(app: App) -> Router {
     pages::routes()
         .merge(feeds::routes())
+        .merge(events::routes())
         .merge(api::routes())
         .route("/assets/style.css", get(assets::style))
         .route("/assets/script.js", get(assets::script))
@@ -146,7 +161,13 @@ pub async fn serve_within(
     limits: Limits,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    connection::serve(listener, router_within(store, service, limits), limits.sending, shutdown).await;
+    let app = App::new(store, service.served(), limits);
+    let closing = app.closing.clone();
+    let shutdown = async move {
+        shutdown.await;
+        closing.send_replace(true);
+    };
+    connection::serve(listener, routes(app), limits.sending, shutdown).await;
     Ok(())
 }
 

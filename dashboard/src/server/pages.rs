@@ -2,18 +2,22 @@
 
 use super::triage::say;
 use super::{Answer, App, Failure, answer, unreadable};
-use crate::page::{self, AlertPage, Alerts, CommitPage, Commits, Compare, Frame, Health, Overview, Problem, Scenario, View};
+use crate::page::{
+    self, AlertPage, Alerts, CommitPage, Commits, Compare, Frame, Health, Overview, Problem, Scenario, View,
+};
+use axum::Json;
 use axum::Router;
 use axum::extract::rejection::{FormRejection, PathRejection, QueryRejection};
 use axum::extract::{Form, Path, Query, State};
-use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
-use serde::Deserialize;
 use longhaul_record::{Alert, Outcome, RunRecord};
 use longhaul_store::{
-    Commit, CommitValues, ComparisonSummary, ValuesQuery,AlertFilter, CommitFilter, ComparisonFilter, OverviewQuery, RunFilter, SeriesQuery};
+    AlertFilter, Commit, CommitFilter, CommitValues, ComparisonFilter, ComparisonSummary, OverviewQuery, RunFilter,
+    SeriesQuery, ValuesQuery,
+};
+use serde::Deserialize;
 
 /// Medians per sparkline.
 const RECENT: u32 = 40;
@@ -370,12 +374,7 @@ struct Triage {
 }
 
 /// Keeps it, and shows the alert again; without a right to, with the reason.
-async fn triage(
-    State(app): State<App>,
-    frame: Frame,
-    id: Part,
-    form: Result<Form<Triage>, FormRejection>,
-) -> Answer {
+async fn triage(State(app): State<App>, frame: Frame, id: Part, form: Result<Form<Triage>, FormRejection>) -> Answer {
     let id = part(&frame, id)?;
     let mut page = alert_page(&app, frame, id).await?;
     let form = match form {

@@ -15,7 +15,9 @@ const MOST_LETTERS: usize = 500;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     /// This server only shows.
-    #[error("this server only shows what there is; `longhaul serve --accept` takes what people say, and so does `longhaul alert`")]
+    #[error(
+        "this server only shows what there is; `longhaul serve --accept` takes what people say, and so does `longhaul alert`"
+    )]
     ReadOnly,
     /// Whoever says so may not.
     #[error(transparent)]
@@ -53,13 +55,7 @@ pub(super) fn status_of(denied: &Denied) -> StatusCode {
 }
 
 /// Keeps what whoever has the token says of an alert.
-pub(super) async fn say(
-    app: &App,
-    alert: &mut Alert,
-    token: &str,
-    state: &str,
-    note: &str,
-) -> Result<(), Refusal> {
+pub(super) async fn say(app: &App, alert: &mut Alert, token: &str, state: &str, note: &str) -> Result<(), Refusal> {
     if app.served != Served::Writable {
         return Err(Refusal::ReadOnly);
     }

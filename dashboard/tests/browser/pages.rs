@@ -2,10 +2,10 @@
 
 use super::driver::{Browser, Driver, Outcome, text};
 use longhaul_dashboard::{Service, bind, serve};
-use longhaul_record::Outcome as RunOutcome;
+use longhaul_record::{Alert, Outcome as RunOutcome};
 use longhaul_sqlite::SqliteStore;
 use longhaul_store::testing::sample::{self, Shape};
-use longhaul_store::{RunFilter, RunSummary, Store};
+use longhaul_store::{AlertFilter, ComparisonFilter, RunFilter, RunSummary, Store};
 use longhaul_synthetic::Plan;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -86,7 +86,10 @@ impl Site {
         let mut pages = vec![
             ("overview", "/".to_string()),
             ("scenario", format!("/scenario/{}", self.telling_scenario().await?)),
-            ("run", format!("/run/{}", self.telling_run().await.unwrap_or(ok).id)),
+            ("run", format!("/run/{}", self.telling_run().await.unwrap_or(ok.clone()).id)),
+            ("compare", "/compare".into()),
+            ("alerts", "/alerts".into()),
+            ("health", "/health".into()),
             ("missing", "/scenario/nowhere".into()),
         ];
         for (name, outcome) in [("failed", RunOutcome::SubjectFailed), ("untrusted", RunOutcome::Untrusted)] {
@@ -95,23 +98,59 @@ impl Site {
                 pages.push((name, format!("/run/{}", run.id)));
             }
         }
+        if let Some(commit) = ok.commit.as_ref().filter(|_| !ok.dirty) {
+            pages.push(("commit", format!("/commit/{commit}")));
+        }
+        let run = self.telling_run().await.unwrap_or(ok.clone());
+        let same =
+            RunFilter { scenario: Some(run.scenario.clone()), outcome: Some(RunOutcome::Ok), ..RunFilter::default() };
+        let same = self.store.runs(&same).await.map_err(text)?;
+        let beside =
+            |other: &&RunSummary| other.commit != run.commit && other.subject == run.subject && other.seed == run.seed;
+        if let Some(other) = same.iter().find(beside) {
+            pages.push(("two-runs", format!("/compare/runs?a={}&b={}", other.id, run.id)));
+        }
+        let alerts = self.store.alerts(&AlertFilter::default()).await.map_err(text)?;
+        let size = |alert: &&Alert| alert.shift.map_or(0.0, f64::abs);
+        let open = alerts.iter().filter(|alert| alert.state.is_open());
+        if let Some(worst) = open.max_by(|a, b| size(a).total_cmp(&size(b))) {
+            pages.push(("alert", format!("/alert/{}", worst.id)));
+            let (base, head) = (&worst.range.last_before, &worst.range.first_after);
+            pages.push(("commits", format!("/compare?base={base}&head={head}")));
+            let filter = ComparisonFilter { head: Some(head.clone()), ..ComparisonFilter::default() };
+            let paired = self.store.comparisons(&filter).await.map_err(text)?;
+            pages.extend(paired.first().map(|one| ("comparison", format!("/comparison/{}", one.id))));
+        }
         Ok(pages)
     }
 
     /// The scenario with most to see, where it is there; otherwise the newest run's.
     async fn telling_scenario(&self) -> Outcome<String> {
-        let dsl = RunFilter { scenario: Some("dsl".into()), ..RunFilter::default() };
-        Ok(match self.newest(dsl).await {
-            Ok(run) => run.scenario,
-            Err(_) => self.newest(RunFilter::default()).await?.scenario,
-        })
+        for name in ["lossy/1pct", "dsl"] {
+            let filter = RunFilter { scenario: Some(name.into()), ..RunFilter::default() };
+            if let Ok(run) = self.newest(filter).await {
+                return Ok(run.scenario);
+            }
+        }
+        Ok(self.newest(RunFilter::default()).await?.scenario)
     }
 
     /// A run with a queue, where there is one.
     async fn telling_run(&self) -> Outcome<RunSummary> {
         let filter =
             RunFilter { scenario: Some("dsl".into()), subject: Some("reference".into()), ..RunFilter::default() };
-        self.newest(RunFilter { outcome: Some(RunOutcome::Ok), ..filter }).await
+        if let Ok(run) = self.newest(RunFilter { outcome: Some(RunOutcome::Ok), ..filter }).await {
+            return Ok(run);
+        }
+        // Of invented data only the first run of a commit has curves.
+        let filter = RunFilter {
+            scenario: Some("home/behind-router".into()),
+            subject: Some("driftwood".into()),
+            ..RunFilter::default()
+        };
+        let runs = self.store.runs(&filter).await.map_err(text)?;
+        let drawn = |run: &&RunSummary| run.iteration == 0 && run.outcome == RunOutcome::Ok;
+        runs.iter().find(drawn).cloned().ok_or("there is such a run".into())
     }
 }
 
@@ -204,7 +243,8 @@ async fn silent(driver: &Driver) -> Outcome {
         // A page that answers 404 is one line in the console by itself.
         let said: Vec<&String> = said.iter().filter(|line| !(name == "missing" && line.contains("404"))).collect();
         check(said.is_empty(), || format!("{name}: {said:?}"))?;
-        let found = browser.eval("return document.querySelectorAll('script:not([src]), style, [onclick]').length").await?;
+        let found =
+            browser.eval("return document.querySelectorAll('script:not([src]), style, [onclick]').length").await?;
         check(found.as_u64() == Some(0), || format!("{name}: {found} scripts or styles in the page"))?;
         let styled = browser.eval("return getComputedStyle(document.querySelector('main')).maxWidth").await?;
         check(styled == "1120px", || format!("{name}: the stylesheet did not apply: {styled}"))?;
@@ -324,7 +364,7 @@ async fn shoot_site(browser: &Browser, site: &Site, prefix: &Path) -> Outcome {
             browser.goto(&site.url(&path)).await?;
             let height = browser.eval("return document.documentElement.scrollHeight").await?;
             let height = height.as_u64().and_then(|height| u32::try_from(height).ok()).unwrap_or(844);
-            browser.resize(width, height.clamp(400, 12_000)).await?;
+            browser.resize(width, height.clamp(400, 2_200)).await?;
             let png = browser.client.screenshot().await.map_err(text)?;
             std::fs::write(format!("{}{name}-{kind}.png", prefix.display()), png).map_err(text)?;
         }

@@ -4,7 +4,7 @@ use super::driver::{Browser, Driver, Outcome, text};
 use super::pages::{Case, Future_, Site, check};
 use longhaul_dashboard::{Scope, token_hash, token_text};
 use longhaul_record::{Alert, AlertKind, AlertState, CommitRange, SYNTHETIC_HOST, SeriesName};
-use longhaul_store::{AlertFilter, SeriesQuery, Store, Token};
+use longhaul_store::{AlertFilter, Progress, SeriesQuery, Store, Token};
 use longhaul_synthetic::{PROJECT, Plan};
 
 pub(crate) const CASES: &[(&str, Case)] = &[
@@ -14,6 +14,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("a_chosen_theme_stays", |driver| Box::pin(theme(driver))),
     ("tables_sort_and_filter", |driver| Box::pin(tables(driver))),
     ("an_alert_is_triaged_in_the_browser", |driver| Box::pin(triage(driver))),
+    ("a_running_suite_is_seen_and_new_runs_are_offered", |driver| Box::pin(news(driver))),
     ("everything_works_without_the_script", |driver| Box::pin(without(driver))),
     ("a_long_history_is_drawn_and_zoomed", |driver| Box::pin(long(driver))),
 ];
@@ -183,7 +184,8 @@ async fn tables(driver: &Driver) -> Outcome {
     let commits = site.store.commits(&longhaul_store::CommitFilter::default()).await.map_err(text)?;
     let sha = |n: usize| commits[n].sha.clone().unwrap_or_default();
     browser.goto(&site.url(&format!("/compare?base={}&head={}", sha(30), sha(0)))).await?;
-    let shown = "return [...document.querySelectorAll('details table[data-sortable] tbody tr')].filter(row => !row.hidden)
+    let shown =
+        "return [...document.querySelectorAll('details table[data-sortable] tbody tr')].filter(row => !row.hidden)
                  .map(row => Number(row.cells[6].dataset.value))";
     browser.eval("document.querySelectorAll('details').forEach(one => one.open = true)").await?;
     browser.click("details table[data-sortable] th:nth-child(7) button").await?;
@@ -232,6 +234,41 @@ async fn triage(driver: &Driver) -> Outcome {
     browser.close().await
 }
 
+/// A page that is open hears of a suite that begins, of how far it is, of its runs, and of its end.
+async fn news(driver: &Driver) -> Outcome {
+    let (site, browser) = open(driver).await?;
+    browser.goto(&site.url("/")).await?;
+    let now = browser.eval("return Date.now()").await?.as_i64().ok_or("the browser knows the time")?;
+    let said = |done: u64| Progress {
+        id: "suite".into(),
+        host: SYNTHETIC_HOST.into(),
+        what: "7 scenarios <b>".into(),
+        now: "lossy/1pct".into(),
+        done,
+        total: 9,
+        updated_ms: now,
+    };
+    site.store.put_progress(&said(2)).await.map_err(text)?;
+    browser
+        .until("return document.querySelector('.news')?.innerText.includes('Running 7 scenarios <b>: 2 of 9')")
+        .await?;
+    site.store.put_progress(&said(3)).await.map_err(text)?;
+    browser.until("return document.querySelector('.news progress')?.value === 3").await?;
+    let mut run = longhaul_synthetic::runs(&PLAN).next().ok_or("there is a run")?;
+    run.id = "new".into();
+    run.started_ms = now + 1000;
+    run.ended_ms = now + 2000;
+    site.store.insert_run(&run).await.map_err(text)?;
+    browser.until("return document.querySelector('.news')?.innerText.includes('1 new run since')").await?;
+    site.store.end_progress("suite").await.map_err(text)?;
+    browser.until("return !document.querySelector('.news progress')").await?;
+    browser.click(".news a").await?;
+    browser
+        .until("return document.readyState === 'complete' && !document.querySelector('.news:not([hidden])')")
+        .await?;
+    browser.close().await
+}
+
 /// From the overview to a zoomed chart, a comparison and a run, with scripts forbidden.
 async fn without(driver: &Driver) -> Outcome {
     let (site, browser) = open(driver).await?;
@@ -239,12 +276,21 @@ async fn without(driver: &Driver) -> Outcome {
     browser.goto(&site.url("/")).await?;
     check(browser.eval("return !document.querySelector('button.theme')").await? == true, || "no script ran".into())?;
     browser.click("a[href='/scenario/lossy/1pct']").await?;
-    browser.client.find(fantoccini::Locator::Css("input[name=from]")).await.map_err(text)?.send_keys("2026-09-01").await.map_err(text)?;
+    browser
+        .client
+        .find(fantoccini::Locator::Css("input[name=from]"))
+        .await
+        .map_err(text)?
+        .send_keys("2026-09-01")
+        .await
+        .map_err(text)?;
     browser.click("form.view button").await?;
     check(browser.text("main").await?.contains("lossy/1pct"), || "the zoomed page".into())?;
     let shown = browser.client.find(fantoccini::Locator::Css("svg[data-chart=history]")).await.map_err(text)?;
     let n = shown.attr("data-n").await.map_err(text)?;
-    check(n.as_deref().and_then(|n| n.parse::<u32>().ok()).is_some_and(|n| n < 20), || format!("{n:?} commits since September"))?;
+    check(n.as_deref().and_then(|n| n.parse::<u32>().ok()).is_some_and(|n| n < 20), || {
+        format!("{n:?} commits since September")
+    })?;
     browser.click("table.runs a[href^='/run/']").await?;
     check(browser.text("h1").await?.contains("fetched 32 MiB"), || "the run".into())?;
     browser.goto(&site.url("/compare")).await?;
@@ -283,7 +329,8 @@ async fn axe(driver: &Driver) -> Outcome {
     let (site, browser) = open(driver).await?;
     let runs = site.store.runs(&longhaul_store::RunFilter::default()).await.map_err(text)?;
     let (first, commit) = (&runs[0], runs[0].commit.clone().unwrap_or_default());
-    let same: Vec<_> = runs.iter().filter(|run| run.scenario == first.scenario && run.subject == first.subject).collect();
+    let same: Vec<_> =
+        runs.iter().filter(|run| run.scenario == first.scenario && run.subject == first.subject).collect();
     let all = site.store.comparisons(&longhaul_store::ComparisonFilter::default()).await.map_err(text)?;
     let pages = [
         "/".into(),

@@ -5,7 +5,7 @@ use crate::detect::{Histories, histories};
 use crate::error::CliError;
 use crate::place::Place;
 use crate::run::runtime;
-use crate::{output, table};
+use crate::{output, table, webhook};
 use longhaul_record::{Alert, AlertKind, AlertState, Exit, SeriesName, Standing, metric, text};
 use longhaul_runner::{new_id, wall_ms};
 use longhaul_stats::{Detection, History, reconcile};
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 pub(crate) fn command(command: &AlertCommand) -> Result<Exit, CliError> {
     runtime()?.block_on(async {
         match command {
-            AlertCommand::Update { series, json, db } => update(series, *json, db).await,
+            AlertCommand::Update { series, webhook, json, db } => update(series, webhook.as_deref(), *json, db).await,
             AlertCommand::List { state, all, json, db } => list(*state, *all, *json, db).await,
             AlertCommand::Acknowledge(args) => triage(args, AlertState::Acknowledged).await,
             AlertCommand::Dismiss(args) => triage(args, AlertState::Invalid).await,
@@ -26,7 +26,7 @@ pub(crate) fn command(command: &AlertCommand) -> Result<Exit, CliError> {
 }
 
 /// Keeps what is new, and says so.
-async fn update(args: &SeriesArgs, as_json: bool, db: &Place) -> Result<(), CliError> {
+async fn update(args: &SeriesArgs, webhook: Option<&str>, as_json: bool, db: &Place) -> Result<(), CliError> {
     let store = db.open().await?;
     let known = store.alerts(&AlertFilter { limit: u32::MAX, ..AlertFilter::default() }).await?;
     let all = histories(&*store, args).await?;
@@ -37,6 +37,9 @@ async fn update(args: &SeriesArgs, as_json: bool, db: &Place) -> Result<(), CliE
     // More commits make numbers more exact, which is no news.
     let is_known = |alert: &&Alert| known.iter().any(|known| known.id == alert.id && known.state == alert.state);
     let news: Vec<Alert> = changed.iter().filter(|alert| !is_known(alert)).cloned().collect();
+    if let Some(url) = webhook.filter(|_| !news.is_empty()) {
+        webhook::send(url, &news)?;
+    }
     if as_json {
         output::json(&json!({ "alerts": as_values(&news)? }))
     } else if news.is_empty() {
@@ -106,7 +109,7 @@ async fn keep(store: &dyn Upkeep, alerts: &[Alert]) -> Result<(), CliError> {
     store.put_alerts(alerts).await.map_err(CliError::PutAlerts)
 }
 
-fn as_values(alerts: &[Alert]) -> Result<Vec<Value>, CliError> {
+pub(crate) fn as_values(alerts: &[Alert]) -> Result<Vec<Value>, CliError> {
     let encoded = alerts.iter().map(serde_json::to_value).collect::<Result<_, _>>();
     encoded.map_err(|error| CliError::Environment { what: "cannot write an alert as JSON", source: error.into() })
 }

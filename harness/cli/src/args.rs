@@ -492,6 +492,9 @@ pub(crate) struct DemoArgs {
     /// What everything follows from
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Do not look for changes: with thousands of commits that takes longer than all the rest
+    #[arg(long)]
+    pub(crate) without_alerts: bool,
     /// When the newest commit was written, in milliseconds since 1970; without it, now
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(i64).range(40_000_000_000..=4_000_000_000_000))]
     pub(crate) until: Option<i64>,
@@ -610,6 +613,10 @@ pub(crate) enum AlertCommand {
     Update {
         #[command(flatten)]
         series: SeriesArgs,
+        /// Send what is new there as JSON: a chat's incoming webhook, or a program of yours. It may hold a secret, so the
+        /// environment is a better place for it
+        #[arg(long, value_name = "URL", env = "LONGHAUL_WEBHOOK", hide_env_values = true)]
+        webhook: Option<String>,
         /// Print as JSON
         #[arg(long)]
         json: bool,

@@ -188,6 +188,14 @@ pub(crate) enum CliError {
     /// A token could not be kept.
     #[error("the token could not be recorded")]
     PutToken(#[source] InsertError),
+    /// What is new could not be sent.
+    #[error(
+        "the webhook does not take what is new: {reason}; the alerts are kept all the same, and `longhaul alert list` shows them"
+    )]
+    Webhook {
+        /// Why.
+        reason: String,
+    },
     /// The dashboard as files.
     #[error(transparent)]
     Site(#[from] ExportError),
@@ -303,6 +311,7 @@ impl CliError {
             | CliError::PutAlerts(_)
             | CliError::Demo(_)
             | CliError::PutToken(_)
+            | CliError::Webhook { .. }
             | CliError::Site(_)
             | CliError::InsertComparison { .. }
             | CliError::Setup { .. }

@@ -38,6 +38,7 @@ mod stop;
 mod subject;
 mod table;
 mod token;
+mod webhook;
 
 use args::{Args, Command, ExportCommand};
 use clap::Parser;

@@ -3,9 +3,11 @@
 use crate::output;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use longhaul_record::{Outcome, RunRecord, metric};
-use longhaul_runner::Progress;
+use longhaul_runner::{Progress, new_id, wall_ms};
+use longhaul_store::Upkeep;
 use std::io::IsTerminal;
 use std::time::Duration;
+use tokio::runtime::Runtime;
 
 /// The bar of one run, on standard error. Without a terminal, one line at its end.
 pub(crate) struct Bar {
@@ -47,6 +49,43 @@ impl Bar {
     /// Removes the bar of an interrupted run.
     pub(crate) fn abandon(self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// Tells whoever looks at the dashboard how far a command is. A database that does not take it is no reason to stop: the next
+/// run's record says what is wrong with it.
+pub(crate) struct News<'a> {
+    store: &'a dyn Upkeep,
+    runtime: &'a Runtime,
+    said: longhaul_store::Progress,
+}
+
+impl<'a> News<'a> {
+    /// Of a command that is to make `total` runs.
+    pub(crate) fn new(store: &'a dyn Upkeep, runtime: &'a Runtime, host: &str, what: &str, total: usize) -> News<'a> {
+        let updated_ms = wall_ms();
+        let said = longhaul_store::Progress {
+            id: new_id(updated_ms),
+            host: host.to_owned(),
+            what: what.to_owned(),
+            now: String::new(),
+            done: 0,
+            total: total as u64,
+            updated_ms,
+        };
+        News { store, runtime, said }
+    }
+
+    /// What is measured next, and how many runs have ended.
+    pub(crate) fn tell(&mut self, now: String, done: usize) {
+        self.said = longhaul_store::Progress { now, done: done as u64, updated_ms: wall_ms(), ..self.said.clone() };
+        let _ = self.runtime.block_on(self.store.put_progress(&self.said));
+    }
+}
+
+impl Drop for News<'_> {
+    fn drop(&mut self) {
+        let _ = self.runtime.block_on(self.store.end_progress(&self.said.id));
     }
 }
 

@@ -5,7 +5,7 @@ use crate::catalog;
 use crate::error::CliError;
 use crate::expectation;
 use crate::output;
-use crate::progress::Bar;
+use crate::progress::{Bar, News};
 use crate::stop::Stop;
 use crate::{VERSION, table};
 use longhaul_record::{Exit, HostDetail, Outcome, Pairing, RunRecord, Trigger, text};
@@ -201,6 +201,7 @@ pub(crate) fn measure(
     let kept = if how.resume { kept(repository, host, runtime, store)? } else { Kept::default() };
     let mut records = Vec::new();
     let mut recorded = 0;
+    let mut news = News::new(store, runtime, host, &scenarios_in_words(scenarios), total);
     for scenario in scenarios {
         let (tried, skipped): (Vec<&Ready>, Vec<&Ready>) =
             prepared.iter().partition(|subject| subject.can_try(scenario));
@@ -225,6 +226,7 @@ pub(crate) fn measure(
                     continue;
                 }
                 let number = records.len() + 1;
+                news.tell(format!("{} \u{b7} {}", scenario.name, subject.subject.name), records.len());
                 let bar = || Bar::new(number, total, &scenario.name, &subject.subject.name);
                 let at = || At { seed, iteration, pairing: None };
                 let run = |bar: &Bar| context.run(scenario, subject, &payload, at(), bar);
@@ -235,6 +237,14 @@ pub(crate) fn measure(
         remove(&staging)?;
     }
     Ok(records)
+}
+
+/// What a suite is called where it goes on.
+fn scenarios_in_words(scenarios: &[Scenario]) -> String {
+    match scenarios {
+        [one] => one.name.clone(),
+        all => format!("{} scenarios", all.len()),
+    }
 }
 
 /// What tells the runs of a commit on a machine from each other: the scenario's hash, the subject and the seed.

@@ -104,6 +104,7 @@ const ANYWHERE: &[Test] = &[
     ("judgements_are_merged", databases::judgements_are_merged),
     ("alerts_have_a_life", detecting::alerts_have_a_life),
     ("changes_in_a_file_are_found", detecting::changes_in_a_file_are_found),
+    ("what_is_new_goes_to_a_webhook", detecting::what_is_new_goes_to_a_webhook),
     ("changes_in_the_database_are_found", detecting::changes_in_the_database_are_found),
     ("subjects_are_listed", questions::subjects_are_listed),
     ("networks_are_shown", questions::networks_are_shown),

@@ -201,12 +201,13 @@ impl PostgresStore {
 
 /// The migrations in this build, oldest first. Checked in, never edited once released.
 fn migrator() -> Migrator {
-    const ALL: [(&str, &str); 5] = [
+    const ALL: [(&str, &str); 6] = [
         ("first", include_str!("../migrations/0001_first.sql")),
         ("comparisons", include_str!("../migrations/0002_comparisons.sql")),
         ("alerts", include_str!("../migrations/0003_alerts.sql")),
         ("tokens", include_str!("../migrations/0004_tokens.sql")),
         ("sheets", include_str!("../migrations/0005_sheets.sql")),
+        ("progress", include_str!("../migrations/0006_progress.sql")),
     ];
     let migration = |(version, (name, sql)): (i64, (&'static str, &'static str))| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)

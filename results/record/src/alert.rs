@@ -1,5 +1,6 @@
 //! An alert: a series got worse on the main branch, and what became of it.
 
+use crate::{Unit, metric, text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -123,6 +124,28 @@ pub struct Alert {
 }
 
 impl Alert {
+    /// What it is of: `Total time of reference on lossy-1pct`.
+    pub fn subject_matter(&self) -> String {
+        let series = &self.series;
+        let name = text::metric_name(&series.metric, series.peer.as_deref());
+        format!("{name} of {} on {}", series.subject, series.scenario)
+    }
+
+    /// What happened: `Total time of reference on lossy-1pct rose by 11.4 %`.
+    pub fn sentence(&self) -> String {
+        let verb = if self.after < self.before { "fell" } else { "rose" };
+        let by = match self.shift {
+            Some(shift) => text::change(shift.abs()).trim_start_matches('+').to_owned(),
+            None => self.value((self.after - self.before).abs()),
+        };
+        format!("{} {verb} by {by}", self.subject_matter())
+    }
+
+    /// A value of its metric, with its unit.
+    pub fn value(&self, value: f64) -> String {
+        metric(&self.series.metric).map_or(Unit::Ratio, |metric| metric.unit).text(value)
+    }
+
     /// Changes its state, and remembers it.
     pub fn become_state(&mut self, state: AlertState, at_ms: i64, note: &str) {
         self.state = state;

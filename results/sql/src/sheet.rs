@@ -6,11 +6,12 @@
 
 use crate::bytes::{Reader, SHORT, put_text};
 
-/// Lines of a sheet to which nothing is added any more: few enough to be written anew with each run that is.
-pub(crate) const FULL: usize = 32;
+/// Lines of a sheet to which nothing is added any more: few enough to be written anew with each run that is. PostgreSQL keeps what
+/// was there before until it is vacuumed.
+pub(crate) const FULL: usize = 24;
 
 /// As many full sheets become one: a reader of a long history wants few.
-pub(crate) const MERGED: usize = 8;
+pub(crate) const MERGED: usize = 10;
 
 /// What a run adds to a sheet.
 #[derive(Debug, Clone, PartialEq)]

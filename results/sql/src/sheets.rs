@@ -2,7 +2,7 @@
 
 use crate::insert::ROWS;
 use crate::sheet::{FULL, Line, MERGED, Sheet};
-use crate::statement::{Columns, Session, Statement, Value, damaged, pieces};
+use crate::statement::{Columns, Session, Statement, Value, damaged, filled_up, pieces};
 use std::collections::BTreeMap;
 
 /// Sheets written by a statement: a few hundred kilobytes.
@@ -28,11 +28,7 @@ type Key = (i64, i64);
 /// with more; where there are enough full ones, these are taken out and put back as one.
 pub(crate) async fn add<S: Session>(db: &mut S, lines: BTreeMap<Key, Vec<Line>>) -> Result<(), sqlx::Error> {
     let keys: Vec<[Value; 2]> = lines.keys().map(row_key).collect();
-    let mut open = BTreeMap::new();
-    for piece in pieces(&keys, ROWS) {
-        let sql = Statement::new("DELETE FROM sheets WHERE level = 0 AND (cell_id, version_id) IN (VALUES ");
-        take(&db.rows(sql.rows(piece).push(") RETURNING *")).await?, &mut open)?;
-    }
+    let mut open = take(db, &keys, "0").await?;
     let (mut full, mut with_room, mut filled) = (Vec::new(), Vec::new(), Vec::new());
     for (key, lines) in lines {
         let mut sheet = open.remove(&key).and_then(|mut sheets| sheets.pop()).unwrap_or_default();
@@ -62,20 +58,14 @@ pub(crate) async fn add<S: Session>(db: &mut S, lines: BTreeMap<Key, Vec<Line>>)
 /// Makes one of full sheets, where there are enough of them.
 async fn merge<S: Session>(db: &mut S, filled: &[[Value; 2]]) -> Result<(), sqlx::Error> {
     let mut ripe: Vec<[Value; 2]> = Vec::new();
-    for piece in pieces(filled, ROWS) {
-        let sql = Statement::new(
-            "SELECT cell_id, version_id FROM sheets WHERE level = 1 AND (cell_id, version_id) IN (VALUES ",
-        );
-        let sql = sql.rows(piece).push(") GROUP BY cell_id, version_id HAVING count(*) >= ").bind(MERGED as u64);
+    for piece in filled.chunks(ROWS) {
+        let sql = of(piece).push("SELECT sheets.cell_id, sheets.version_id").push(WANTED).push("1 ");
+        let sql = sql.push(" GROUP BY sheets.cell_id, sheets.version_id HAVING count(*) >= ").bind(MERGED as u64);
         for row in db.rows(sql).await? {
             ripe.push(row_key(&(row.integer("cell_id")?, row.integer("version_id")?)));
         }
     }
-    let mut full = BTreeMap::new();
-    for piece in pieces(&ripe, ROWS) {
-        let sql = Statement::new("DELETE FROM sheets WHERE level = 1 AND (cell_id, version_id) IN (VALUES ");
-        take(&db.rows(sql.rows(piece).push(") RETURNING *")).await?, &mut full)?;
-    }
+    let full = take(db, &ripe, "1").await?;
     let mut rows = Vec::new();
     for (key, sheets) in full {
         let first_ms = sheets.iter().map(|sheet| sheet.first_ms).min().unwrap_or_default();
@@ -90,16 +80,36 @@ fn row_key((cell, version): &Key) -> [Value; 2] {
     [(*cell).into(), (*version).into()]
 }
 
-/// Sheets that were deleted, in the order in which they were written.
-fn take(rows: &[impl Columns], taken: &mut BTreeMap<Key, Vec<Dated>>) -> Result<(), sqlx::Error> {
-    let mut ordered = rows.iter().map(|row| Ok((row.integer("id")?, row))).collect::<Result<Vec<_>, sqlx::Error>>()?;
-    ordered.sort_by_key(|(id, _)| *id);
-    for (_, row) in ordered {
-        let (first_ms, last_ms) = (row.integer("first_ms")?, row.integer("last_ms")?);
-        let key = (row.integer("cell_id")?, row.integer("version_id")?);
-        taken.entry(key).or_default().push(Dated { sheet: sheet(row, true)?, first_ms, last_ms });
+/// Begins a statement about cells and versions. Continues with what to do.
+fn of(keys: &[[Value; 2]]) -> Statement {
+    Statement::new("WITH wanted (cell_id, version_id) AS (VALUES ").rows(&filled_up(keys)).push(") ")
+}
+
+/// Their sheets. Continues with the level, as a number: the indices are of one each.
+const WANTED: &str = "
+    FROM wanted JOIN sheets ON sheets.cell_id = wanted.cell_id AND sheets.version_id = wanted.version_id
+                               AND sheets.level = ";
+
+/// Takes sheets of a level out, each list in the order in which they were written.
+async fn take<S: Session>(
+    db: &mut S,
+    keys: &[[Value; 2]],
+    level: &'static str,
+) -> Result<BTreeMap<Key, Vec<Dated>>, sqlx::Error> {
+    let mut taken: BTreeMap<Key, Vec<Dated>> = BTreeMap::new();
+    for piece in keys.chunks(ROWS) {
+        let sql = of(piece).push("DELETE FROM sheets WHERE id IN (SELECT sheets.id").push(WANTED).push(level);
+        let rows = db.rows(sql.push(") RETURNING *")).await?;
+        let mut ordered =
+            rows.iter().map(|row| Ok((row.integer("id")?, row))).collect::<Result<Vec<_>, sqlx::Error>>()?;
+        ordered.sort_by_key(|(id, _)| *id);
+        for (_, row) in ordered {
+            let (first_ms, last_ms) = (row.integer("first_ms")?, row.integer("last_ms")?);
+            let key = (row.integer("cell_id")?, row.integer("version_id")?);
+            taken.entry(key).or_default().push(Dated { sheet: sheet(row, true)?, first_ms, last_ms });
+        }
     }
-    Ok(())
+    Ok(taken)
 }
 
 async fn write<S: Session>(db: &mut S, rows: &[[Value; 9]]) -> Result<(), sqlx::Error> {

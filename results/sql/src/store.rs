@@ -88,6 +88,18 @@ macro_rules! implement_store {
                     self.read(async |tx| $crate::alerts(tx, filter).await).await
                 }
 
+                async fn put_progress(&self, progress: &Progress) -> Result<(), InsertError> {
+                    Ok(self.write(async |tx| $crate::put_progress(tx, progress).await).await?)
+                }
+
+                async fn end_progress(&self, id: &str) -> Result<(), InsertError> {
+                    Ok(self.write(async |tx| $crate::end_progress(tx, id).await).await?)
+                }
+
+                async fn progress(&self, since_ms: i64) -> Result<Vec<Progress>, ReadError> {
+                    self.read(async |tx| $crate::progress(tx, since_ms).await).await
+                }
+
                 async fn put_token(&self, token: &Token) -> Result<Inserted, InsertError> {
                     Ok(self.write(async |tx| $crate::put_token(tx, token).await).await?)
                 }

@@ -13,6 +13,7 @@
 mod check;
 mod error;
 mod history;
+mod progress;
 mod series;
 mod store;
 mod token;
@@ -25,6 +26,7 @@ pub mod testing;
 pub use check::{Problem, check, check_comparison};
 pub use error::{InsertError, ReadError, Trouble, TroubleKind};
 pub use history::{History, Line};
+pub use progress::Progress;
 pub use series::{CommitPoint, CommitValues, MetricSeries, RunValue, SeriesQuery, SeriesSet, ValuesQuery};
 pub use store::{Store, Upkeep};
 pub use token::Token;

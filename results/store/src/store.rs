@@ -2,8 +2,8 @@
 
 use crate::{
     AlertFilter, BackupError, Commit, CommitFilter, CommitValues, ComparisonFilter, ComparisonSummary, Finding, Freed,
-    HealthQuery, HostHealth, InsertError, Inserted, OverviewQuery, OverviewRow, Page, Position, ReadError, Retention,
-    RunFilter, RunSummary, Scope, SeriesQuery, SeriesSet, Token, Trouble, ValuesQuery,
+    HealthQuery, HostHealth, InsertError, Inserted, OverviewQuery, OverviewRow, Page, Position, Progress, ReadError,
+    Retention, RunFilter, RunSummary, Scope, SeriesQuery, SeriesSet, Token, Trouble, ValuesQuery,
 };
 use async_trait::async_trait;
 use longhaul_record::{Alert, Comparison, RunRecord};
@@ -65,6 +65,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// Alerts that match, the one found last first.
     async fn alerts(&self, filter: &AlertFilter) -> Result<Vec<Alert>, ReadError>;
+
+    /// Says how far a command is that measures, in place of what it said before.
+    async fn put_progress(&self, progress: &Progress) -> Result<(), InsertError>;
+
+    /// Forgets a command that has ended.
+    async fn end_progress(&self, id: &str) -> Result<(), InsertError>;
+
+    /// What commands said then or later, in milliseconds since 1970; the newest first.
+    async fn progress(&self, since_ms: i64) -> Result<Vec<Progress>, ReadError>;
 
     /// Keeps a new token; an id that is already there as in [`Store::insert_run`]. Two tokens of the same hash are an error.
     async fn put_token(&self, token: &Token) -> Result<Inserted, InsertError>;

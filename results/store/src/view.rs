@@ -334,7 +334,7 @@ pub struct OverviewQuery {
     pub host: Option<String>,
     /// Metrics of the medians, without a peer: each row has the first of them that it has any of.
     pub metrics: Vec<String>,
-    /// At most this many medians per row.
+    /// At most this many medians per row: those of the newest commits that have an `ok` run.
     pub recent: u32,
 }
 

@@ -3,9 +3,9 @@
 use crate::network::Network;
 use crate::{PROJECT, Plan, Shape, events};
 use longhaul_record::{
-    Calibration, CommitDetail, DelayCheck, ExitState, Fidelity, HostDetail, LinkReport, LossCheck, MtuCheck, Outcome,
-    PathCheck, ProcessReport, RateCheck, Role, RunRecord, SCHEMA, SYNTHETIC_HOST, Sample, Series, SubjectDetail,
-    Tolerance, Trigger,
+    Calibration, CommitDetail, DelayCheck, ExitState, Fidelity, HostDetail, LinkReport, LossCheck, MtuCheck,
+    NatMapping, Outcome, PathChange, PathCheck, ProcessReport, RateCheck, Role, RunRecord, SCHEMA, SYNTHETIC_HOST,
+    Sample, Series, SubjectDetail, Tolerance, Trigger,
 };
 use longhaul_stats::Random;
 use std::collections::BTreeMap;
@@ -83,7 +83,7 @@ pub(crate) fn record(plan: &Plan, network: &Network, shape: Shape) -> RunRecord 
             delivers_nothing: false,
         },
         host: host(),
-        seed: 4711 + u64::from(commit) * 100 + u64::from(run),
+        seed: 4711 + u64::from(run),
         iteration: run,
         started_ms,
         ended_ms: started_ms + (seconds * 1e3) as i64 + 900,
@@ -110,6 +110,9 @@ pub(crate) fn record(plan: &Plan, network: &Network, shape: Shape) -> RunRecord 
     // Curves only where somebody will look: they are most of a database.
     if run == 0 && commit + 12 >= plan.commits && network.direct.is_none() {
         record.series = series(network, reached.goodput, seconds, &mut random);
+        if network.name.starts_with("home") {
+            (record.paths, record.mappings) = ways();
+        }
     }
     misfortune(&mut record, network, &mut random);
     record
@@ -303,12 +306,36 @@ fn samples(network: &Network, reached: &Reached, seconds: f64, random: &mut Rand
     out
 }
 
+/// By a relay at first, then directly through the router's hole.
+fn ways() -> (Vec<PathChange>, Vec<NatMapping>) {
+    let way = |at_s: f64, kind: &str, remote: &str| PathChange {
+        host: "bob".into(),
+        at_s,
+        kind: kind.into(),
+        remote: remote.into(),
+    };
+    let mapping = |external: &str, from_s: f64| NatMapping {
+        router: "home".into(),
+        protocol: "udp".into(),
+        internal: "192.168.1.10:4433".into(),
+        external: external.into(),
+        from_s,
+        until_s: None,
+        end: None,
+    };
+    (
+        vec![way(0.031, "relay", "198.18.9.1:443"), way(0.186, "direct", "198.18.7.2:4433")],
+        vec![mapping("198.18.3.1:4433", 0.008)],
+    )
+}
+
 fn series(network: &Network, goodput: f64, seconds: f64, random: &mut Random) -> Vec<Series> {
     let interval_ms = 50;
     let steps = ((seconds / 0.05) as u32).clamp(4, 400);
     let ramp = |i: u32| (f64::from(i) / (2.0 + network.delay_ms / 10.0)).min(1.0);
-    let payload: Vec<f64> = (0..steps).map(|i| goodput * ramp(i) * (1.04 + 0.04 * random.normal()).max(0.0)).collect();
-    let wire = payload.iter().map(|rate| rate * 1.07).collect();
+    let payload: Vec<f64> = (0..steps).map(|i| goodput * ramp(i) * (1.01 + 0.02 * random.normal()).max(0.0)).collect();
+    let most = network.rate_bps.map_or(f64::MAX, |rate| rate as f64);
+    let wire = payload.iter().map(|rate| (rate * 1.04).min(most)).collect();
     let per_step = goodput / 8.0 / 1350.0 * 0.05 * network.loss;
     let lost = (0..steps).map(|_| (per_step * 2.0 * random.share()).round()).collect();
     let queue = (0..steps)

@@ -1,8 +1,11 @@
 //! When series changed.
 
-use super::ground::{DB, Ground};
+use super::ground::{DB, DEADLINE, Ground};
 use longhaul_store::testing::sample::{self, Shape};
 use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::mpsc::{Receiver, channel};
 
 pub(crate) fn changes_in_a_file_are_found() {
     let ground = Ground::new();
@@ -38,12 +41,15 @@ pub(crate) fn changes_in_a_file_are_found() {
     assert_eq!(ground.longhaul(&["detect", "none.csv"]).code, Some(2));
 }
 
+/// The metric that got worse in these tests.
+const SLOWER: &str = "transfer_time";
+
 /// Runs of commits, of which some got slower.
 fn record(ground: &Ground, commits: std::ops::Range<u32>, slower: std::ops::Range<u32>) {
     let runs = commits.map(|commit| {
         let mut run = sample::run(Shape { network: 4, subject: "reference", commit, iteration: 0 });
-        let factor = if slower.contains(&commit) { 0.8 } else { 1.0 };
-        run.samples.iter_mut().filter(|sample| sample.metric == "goodput").for_each(|sample| sample.value *= factor);
+        let factor = if slower.contains(&commit) { 1.25 } else { 1.0 };
+        run.samples.iter_mut().filter(|sample| sample.metric == SLOWER).for_each(|sample| sample.value *= factor);
         run
     });
     ground.record(&runs.collect::<Vec<_>>());
@@ -70,7 +76,7 @@ pub(crate) fn alerts_have_a_life() {
     assert_eq!(update(21, 26), [(id.clone(), json!("confirmed"))]);
     assert_eq!(update(26, 30), []);
     let said = alert(&["acknowledge", &id[24..], "--note", "me: \u{1b}[2J known"]);
-    assert!(said.code == Some(0) && said.stdout.contains("acknowledged") && said.stdout.contains(" -1"), "{said:?}");
+    assert!(said.code == Some(0) && said.stdout.contains("acknowledged") && said.stdout.contains(" +2"), "{said:?}");
     assert_eq!(update(30, 44), [(id.clone(), json!("fixed"))]);
     assert_eq!(alert(&["list"]).stdout, "No alerts.\n");
     let all: Value = serde_json::from_str(&alert(&["list", "--all", "--json"]).stdout).unwrap();
@@ -87,6 +93,56 @@ pub(crate) fn alerts_have_a_life() {
     }
 }
 
+/// What is new is sent once, whole and in words; where nobody takes it, that is said, without the address, and nothing is lost.
+pub(crate) fn what_is_new_goes_to_a_webhook() {
+    let ground = Ground::new();
+    record(&ground, 0..26, 20..40);
+    let (address, heard) = hook("HTTP/1.1 500 Internal Server Error");
+    let update = |url: &str| ground.longhaul(&["alert", "update", "--webhook", url, "--db", DB]);
+    let refused = update(&format!("http://{address}/secret-path"));
+    refused.says(6, "the webhook does not take what is new: it answers 500");
+    assert!(!format!("{refused:?}").contains("secret-path"), "{refused:?}");
+    heard.recv_timeout(DEADLINE).unwrap();
+    ground.longhaul(&["alert", "list", "--db", DB]).says(0, "confirmed");
+    // Mended since: that is news.
+    record(&ground, 26..44, 20..30);
+    let (address, heard) = hook("HTTP/1.1 200 OK");
+    update(&format!("http://{address}/")).says(0, "fixed");
+    let said: Value = serde_json::from_str(&heard.recv_timeout(DEADLINE).unwrap()).unwrap();
+    let text = said["text"].as_str().unwrap();
+    assert!(text.starts_with("Transfer time of reference on home-nat rose by ") && text.ends_with("(fixed)"), "{text}");
+    assert_eq!(said["alerts"][0]["state"], "fixed");
+    // Nothing new is sent nowhere: nobody listens there.
+    update("http://127.0.0.1:1/").says(0, "Nothing new");
+}
+
+/// Answers one request, and says what it was sent.
+fn hook(status: &'static str) -> (SocketAddr, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, heard) = channel();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        write!(stream, "{status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+        sender.send(String::from_utf8(body).unwrap()).unwrap();
+    });
+    (address, heard)
+}
+
 pub(crate) fn changes_in_the_database_are_found() {
     let ground = Ground::new();
     assert_eq!(ground.longhaul(&["detect", "--db", DB]).code, Some(6), "there is none");
@@ -96,10 +152,10 @@ pub(crate) fn changes_in_the_database_are_found() {
     let [point] = &found["change_points"].as_array().unwrap()[..] else { panic!("{found}") };
     let range = [sample::sha(14), sample::sha(15)];
     assert_eq!([&point["last_before"], &point["first_after"]], range.each_ref().map(|sha| json!(sha)).each_ref());
-    assert_eq!((&point["metric"], &point["scenario"]), (&json!("goodput"), &json!("home-nat")));
+    assert_eq!((&point["metric"], &point["scenario"]), (&json!(SLOWER), &json!("home-nat")));
     let table = detect(&[]);
     assert!(table.contains(&range[1][..10]) && table.contains("worse"), "{table}");
-    assert_eq!(detect(&["--metric", "transfer_time"]), "No change in 1 series.\n");
+    assert_eq!(detect(&["--metric", "goodput"]), "No change in 1 series.\n");
     assert!(detect(&["--branch", "topic"]).starts_with("No series has commits of topic"));
     assert!(detect(&["--scenario", "nowhere"]).starts_with("No series has commits of main or master"));
 }

@@ -32,6 +32,7 @@ promises! {
     an_alert_is_as_it_was_kept_last, histories_are_narrowed, rollups_come_alone_too,
     commits_are_found_by_the_beginning_of_their_hashes, health_is_told_by_machine,
     a_commits_values_are_those_of_its_runs, many_runs_stay_in_their_order, tokens_are_found_until_they_are_revoked,
+    what_is_measured_is_told_until_it_ends,
 }
 
 const REFERENCE: Shape = Shape { network: 1, subject: "reference", commit: 0, iteration: 0 };

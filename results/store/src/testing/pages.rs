@@ -2,8 +2,8 @@
 
 use super::sample::{self, Shape};
 use crate::{
-    CommitFilter, CommitPoint, CommitValues, HealthQuery, HostHealth, Inserted, RunFilter, RunValue, SeriesQuery,
-    SeriesSet, Store, Tally, Token, Upkeep, ValuesQuery,
+    CommitFilter, CommitPoint, CommitValues, HealthQuery, HostHealth, Inserted, Progress, RunFilter, RunValue,
+    SeriesQuery, SeriesSet, Store, Tally, Token, Upkeep, ValuesQuery,
 };
 use longhaul_record::{Outcome, RunRecord};
 use std::collections::BTreeMap;
@@ -278,4 +278,26 @@ fn numbered(n: u32, commit: u32) -> RunRecord {
     run.samples.truncate(2);
     run.samples[0].value += f64::from(n);
     run
+}
+
+/// The last word of a command counts, and none is left when it has ended.
+pub async fn what_is_measured_is_told_until_it_ends(store: &dyn Upkeep) {
+    let said = |id: &str, done: u64, updated_ms: i64| Progress {
+        id: id.into(),
+        host: "h".into(),
+        what: "'; DROP TABLE progress; --".into(),
+        now: "lossy-1pct \u{b7} curl".into(),
+        done,
+        total: 7,
+        updated_ms,
+    };
+    assert_eq!(store.progress(0).await.unwrap(), []);
+    for progress in [said("a", 1, 10), said("b", 0, 20), said("a", 2, 30)] {
+        store.put_progress(&progress).await.unwrap();
+    }
+    assert_eq!(store.progress(0).await.unwrap(), [said("a", 2, 30), said("b", 0, 20)]);
+    assert_eq!(store.progress(21).await.unwrap(), [said("a", 2, 30)]);
+    store.end_progress("a").await.unwrap();
+    store.end_progress("nobody's").await.unwrap();
+    assert_eq!(store.progress(0).await.unwrap(), [said("b", 0, 20)]);
 }
