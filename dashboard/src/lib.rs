@@ -5,6 +5,8 @@
 //! files. `page` takes contexts and gives HTML, `chart`
 //! takes numbers and gives SVG: both are pure. Only `server` talks to a store.
 //!
+//! Programs ask `/api/v1` and hand results over there; [`openapi`] describes it. What a request may cost has [`Limits`].
+//!
 //! Whoever wants to change something needs a token ([`Scope`]) and a server that was told to accept it ([`Service`]).
 //!
 //! **Invariant:** pages only read, never depends on `netsim`, shows no number of a failed run, computes no verdict of its

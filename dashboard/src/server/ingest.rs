@@ -6,7 +6,7 @@ use super::App;
 use super::api::{Asked, Named, Nothing, Told, alert_named};
 use super::clock::now_ms;
 use super::refused::Refused;
-use super::triage::{Refusal, say};
+use super::triage::say;
 use crate::access::{Denied, Scope, allowed};
 use crate::page::Served;
 use axum::Json;
@@ -122,7 +122,8 @@ pub(super) async fn triage(State(app): State<App>, Named(id): Named, _: Asked<No
 /// Who hands something over, if they may, and their place among the others.
 async fn enter<'a>(app: &'a App, headers: &HeaderMap, scope: Scope) -> Result<(Token, SemaphorePermit<'a>), Refused> {
     if app.served != Served::Writable {
-        return Err(Refusal::ReadOnly.into());
+        let error = "this server only shows what there is; `longhaul serve --accept` takes what is handed over";
+        return Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, error));
     }
     let slot = app.gate.enter()?;
     let token = allowed(&*app.store, bearer(headers), scope, None).await?;

@@ -1,7 +1,7 @@
 //! The interface's document (OpenAPI 3.1), made from the table of its operations and the types that they take and give.
 
 use super::api::{Operation, Parameters, ROOT, operations};
-use super::refused;
+use super::{Limits, refused};
 use axum::http::Method;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -81,9 +81,7 @@ pub fn document() -> String {
         "info": {
             "title": "longhaul",
             "version": "1",
-            "description": "What a longhaul server has measured, and how results are handed over to it. Fields may be added; \
-                            none changes its meaning or goes. Times are milliseconds since 1970 unless they say otherwise. \
-                            Whatever goes wrong is said as `{\"error\": …}`. Answers are compressed for who accepts gzip.",
+            "description": words(&Limits::default()),
             "license": { "name": "MIT OR Apache-2.0" },
         },
         "servers": [{ "url": "/" }],
@@ -98,6 +96,22 @@ pub fn document() -> String {
     });
     plain(&mut document);
     format!("{document:#}")
+}
+
+fn words(limits: &Limits) -> String {
+    format!(
+        "What a longhaul server has measured, and how results are handed over to it. Fields may be added; none changes its \
+         meaning or goes. Times are milliseconds since 1970 unless they say otherwise. Whatever goes wrong is said as \
+         `{{\"error\": …}}`. Answers are compressed for who accepts gzip. Results are taken by a server that was started with \
+         `--accept`: at most {} MiB and {} records in a request, sent within {} s; {} such requests at once; of each token \
+         {} without a pause, then one every {} ms. Who comes too often is told in `Retry-After` when to come again.",
+        limits.body_bytes >> 20,
+        limits.records,
+        limits.sending.as_secs(),
+        limits.at_once,
+        limits.burst,
+        limits.refill.as_millis(),
+    )
 }
 
 fn operation(one: &Operation, generator: &mut SchemaGenerator) -> Value {
