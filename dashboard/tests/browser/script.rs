@@ -135,8 +135,7 @@ async fn keyboard(driver: &Driver) -> Outcome {
     browser.key("Tab", TAB).await?;
     browser.until("return document.activeElement.matches('.skip')").await?;
     // Everything that can be reached is seen to be.
-    let mut seen = 0;
-    for _ in 0..60 {
+    for seen in 0..60 {
         browser.key("Tab", TAB).await?;
         let now = browser
             .eval(
@@ -145,7 +144,6 @@ async fn keyboard(driver: &Driver) -> Outcome {
             )
             .await?;
         check(now[1] == true, || format!("the focus cannot be seen after {seen} steps"))?;
-        seen += 1;
         if now[0] == true {
             break;
         }
