@@ -12,6 +12,8 @@ mod browser {
     pub(crate) mod script;
 }
 
+mod invented;
+
 use browser::driver::Driver;
 use browser::{pages, script};
 use libtest_mimic::{Arguments, Failed, Trial};

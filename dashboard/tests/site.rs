@@ -2,14 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails should panic where it fails")]
 
+mod invented;
+
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
+use invented::{ALERT, alert};
 use longhaul_dashboard::{Scope, Service, export, router, token_hash, token_text};
-use longhaul_record::{Alert, AlertKind, AlertState, CommitRange, Outcome, SYNTHETIC_HOST, SeriesName};
+use longhaul_record::{AlertState, Outcome};
 use longhaul_sqlite::SqliteStore;
-use longhaul_store::{AlertFilter, CommitFilter, ComparisonFilter, RunFilter, SeriesQuery, Store, Token};
+use longhaul_store::{AlertFilter, CommitFilter, ComparisonFilter, RunFilter, Store, Token};
 use longhaul_synthetic::{PROJECT, Plan, comparisons, runs};
 use std::collections::{BTreeSet, VecDeque};
 use std::path::{Component, Path, PathBuf};
@@ -39,7 +42,7 @@ impl Site {
             store.insert_comparison(&comparison).await.unwrap();
         }
         let store = Arc::new(store);
-        store.put_alerts(&[alert(&store).await]).await.unwrap();
+        store.put_alerts(&[alert(&*store, plan).await.unwrap()]).await.unwrap();
         Site { router: router(store.clone(), Service::Accept), store, _dir: dir }
     }
 
@@ -81,36 +84,6 @@ impl Site {
         let all = self.store.commits(&CommitFilter::default()).await.unwrap();
         all.into_iter().filter_map(|commit| commit.sha).collect()
     }
-}
-
-async fn alert(store: &SqliteStore) -> Alert {
-    let query = SeriesQuery { scenario: "lossy/1pct".into(), ..SeriesQuery::default() };
-    let set = store.series(&query).await.unwrap();
-    let hash = set.series[0].points[0].scenario_hash.clone();
-    let sha = |n: usize| set.commits[n].sha.clone().unwrap();
-    let mut alert = Alert {
-        id: "01a20140-adbd-7661-9bef-a0ccc7ac7767".into(),
-        series: SeriesName {
-            project: PROJECT.into(),
-            host: SYNTHETIC_HOST.into(),
-            scenario: "lossy/1pct".into(),
-            scenario_hash: hash,
-            subject: "driftwood".into(),
-            metric: "transfer_time".into(),
-            peer: None,
-        },
-        kind: AlertKind::Step,
-        range: CommitRange { last_before: sha(21), first_after: sha(22) },
-        before: 1.81,
-        after: 2.05,
-        shift: Some(0.134),
-        p: 0.000_01,
-        state: AlertState::New,
-        fixed: None,
-        history: Vec::new(),
-    };
-    alert.become_state(AlertState::Confirmed, PLAN.until_ms, "");
-    alert
 }
 
 /// What a page leads to on this server.
@@ -174,7 +147,7 @@ async fn pages_answer_in_their_first_sentence() {
     let rows = [
         ("/".into(), "One measurement got worse: Transfer time of driftwood on lossy/1pct rose by 13.4 %."),
         ("/alerts".into(), "One measurement got worse: Transfer time of driftwood"),
-        ("/alert/01a20140-adbd-7661-9bef-a0ccc7ac7767".into(), "From 1.81 s to 2.05 s, between"),
+        (format!("/alert/{ALERT}"), "From 1.81 s to 2.05 s, between"),
         ("/scenario/lossy/1pct".into(), "Transfer time of driftwood on lossy/1pct rose by 13.4 % since"),
         ("/health".into(), "Comparing a version with itself saw a change that is none in 0 of 3 comparisons"),
         ("/compare".into(), "Two versions, side by side."),
@@ -332,7 +305,7 @@ async fn what_cannot_be_answered_says_why() {
 #[tokio::test]
 async fn triage_needs_a_token_for_it() {
     let site = Site::of(&Plan { commits: 24, scenarios: 7, subjects: 1, runs: 1, nat: false, ..PLAN }).await;
-    let page = "/alert/01a20140-adbd-7661-9bef-a0ccc7ac7767";
+    let page = &format!("/alert/{ALERT}");
     let (ingest, other) =
         (site.token(1, &[Scope::Ingest], None).await, site.token(2, &[Scope::Triage], Some("other")).await);
     let (good, gone) = (site.token(3, &Scope::ALL, Some(PROJECT)).await, site.token(4, &Scope::ALL, None).await);

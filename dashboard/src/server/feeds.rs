@@ -31,7 +31,7 @@ struct Which {
 async fn badge_svg(State(app): State<App>, frame: Frame, name: Part, Query(which): Query<Which>) -> Answer {
     let name = part(&frame, name)?;
     let Some((scenario, id)) = name.strip_suffix(".svg").and_then(|name| name.rsplit_once('/')) else {
-        return Err(Failure(frame, Problem::NoPage));
+        return Err(Failure::new(frame, Problem::NoPage));
     };
     let query = SeriesQuery {
         scenario: scenario.to_owned(),

@@ -24,7 +24,7 @@ impl FromRequestParts<App> for Frame {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Frame, Failure> {
         let choice: Result<Query<Choice>, QueryRejection> = Query::from_request_parts(parts, app).await;
         let Query(choice) =
-            choice.map_err(|error| Failure(app.frame(), Problem::BadRequest { detail: error.body_text() }))?;
+            choice.map_err(|error| Failure::new(app.frame(), Problem::BadRequest { detail: error.body_text() }))?;
         let scopes = app.store.scopes().await.map_err(|error| unreadable(&error))?;
         let wanted = |scope: &&Scope| {
             choice.project.as_ref().is_none_or(|project| *project == scope.project)
@@ -35,7 +35,7 @@ impl FromRequestParts<App> for Frame {
                 return Ok(app.frame());
             }
             let detail = "no run of this project on this machine is in the database".into();
-            return Err(Failure(Frame { scopes, ..app.frame() }, Problem::BadRequest { detail }));
+            return Err(Failure::new(Frame { scopes, ..app.frame() }, Problem::BadRequest { detail }));
         };
         let chosen = choice.project.is_some() || choice.host.is_some();
         let links = if chosen { Links::within(&scope.project, &scope.host) } else { Links::default() };

@@ -203,18 +203,24 @@ async fn headers(request: Request, next: Next) -> Response {
 }
 
 /// A problem as an answer, with the frame it is shown in.
-struct Failure(Frame, Problem);
+struct Failure(Box<(Frame, Problem)>);
+
+impl Failure {
+    fn new(frame: Frame, problem: Problem) -> Failure {
+        Failure(Box::new((frame, problem)))
+    }
+}
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let Failure(frame, kind) = self;
-        answer(kind.status(), &problem(&frame, &kind))
+        let (frame, kind) = &*self.0;
+        answer(kind.status(), &problem(frame, kind))
     }
 }
 
 /// Says the whole chain of causes: whoever reads this runs the server.
 fn unreadable(error: &ReadError) -> Failure {
-    Failure(Frame::default(), Problem::Store { detail: text::chain(error) })
+    Failure::new(Frame::default(), Problem::Store { detail: text::chain(error) })
 }
 
 fn answer(status: StatusCode, page: &Markup) -> Response {
@@ -223,5 +229,5 @@ fn answer(status: StatusCode, page: &Markup) -> Response {
 }
 
 async fn nowhere() -> Failure {
-    Failure(Frame::default(), Problem::NoPage)
+    Failure::new(Frame::default(), Problem::NoPage)
 }

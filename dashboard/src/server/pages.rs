@@ -118,7 +118,7 @@ async fn scenario(
     let Some(row) = rows.iter().filter(|row| row.scenario == name).max_by_key(|row| row.latest.started_ms) else {
         let mut known: Vec<String> = rows.into_iter().map(|row| row.scenario).collect();
         known.dedup();
-        return Err(Failure(frame, Problem::NoScenario { name, known }));
+        return Err(Failure::new(frame, Problem::NoScenario { name, known }));
     };
     let words = row.scenario_words.clone();
     let filter = RunFilter {
@@ -177,19 +177,19 @@ async fn commit_named(app: &App, frame: &Frame, name: &str) -> Result<Commit, Fa
     }
     match found.len() {
         1 => Ok(found.remove(0)),
-        0 => Err(Failure(frame.clone(), Problem::Unknown { what: "commit", id: name.to_owned() })),
-        _ => Err(Failure(frame.clone(), Problem::Ambiguous { name: name.to_owned(), found })),
+        0 => Err(Failure::new(frame.clone(), Problem::Unknown { what: "commit", id: name.to_owned() })),
+        _ => Err(Failure::new(frame.clone(), Problem::Ambiguous { name: name.to_owned(), found })),
     }
 }
 
 fn bad(frame: Frame, detail: String) -> Failure {
-    Failure(frame, Problem::BadRequest { detail })
+    Failure::new(frame, Problem::BadRequest { detail })
 }
 
 /// The run that a part of an address names.
 async fn run_named(app: &App, frame: &Frame, id: &str) -> Result<RunRecord, Failure> {
     let found = app.store.run(id).await.map_err(|error| unreadable(&error))?;
-    found.ok_or_else(|| Failure(frame.clone(), Problem::Unknown { what: "run", id: id.to_owned() }))
+    found.ok_or_else(|| Failure::new(frame.clone(), Problem::Unknown { what: "run", id: id.to_owned() }))
 }
 
 async fn run(State(app): State<App>, frame: Frame, id: Part) -> Answer {
@@ -224,7 +224,7 @@ async fn series_csv(State(app): State<App>, frame: Frame, id: Part) -> Answer {
     let mut rows = Vec::new();
     match longhaul_interop::over_time::csv(&run, &mut rows) {
         Ok(()) => Ok((StatusCode::OK, [kind], rows).into_response()),
-        Err(error) => Err(Failure(frame, Problem::Store { detail: error.to_string() })),
+        Err(error) => Err(Failure::new(frame, Problem::Store { detail: error.to_string() })),
     }
 }
 
@@ -349,7 +349,7 @@ async fn comparison(State(app): State<App>, frame: Frame, id: Part) -> Answer {
     let id = part(&frame, id)?;
     match app.store.comparison(&id).await.map_err(|error| unreadable(&error))? {
         Some(found) => Ok(answer(StatusCode::OK, &page::comparison(&frame, &found))),
-        None => Err(Failure(frame, Problem::Unknown { what: "comparison", id })),
+        None => Err(Failure::new(frame, Problem::Unknown { what: "comparison", id })),
     }
 }
 
@@ -394,7 +394,7 @@ async fn alert_page(app: &App, frame: Frame, id: String) -> Result<AlertPage, Fa
     let filter = AlertFilter { limit: u32::MAX, ..AlertFilter::default() };
     let all = app.store.alerts(&filter).await.map_err(|error| unreadable(&error))?;
     let Some(alert) = all.into_iter().find(|alert| alert.id == id) else {
-        return Err(Failure(frame, Problem::Unknown { what: "alert", id }));
+        return Err(Failure::new(frame, Problem::Unknown { what: "alert", id }));
     };
     let series = alert.series.clone();
     let query = SeriesQuery {

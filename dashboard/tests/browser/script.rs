@@ -2,10 +2,11 @@
 
 use super::driver::{Browser, Driver, Outcome, text};
 use super::pages::{Case, Future_, Site, check};
+use crate::invented::{ALERT, alert};
 use longhaul_dashboard::{Scope, token_hash, token_text};
-use longhaul_record::{Alert, AlertKind, AlertState, CommitRange, SYNTHETIC_HOST, SeriesName};
-use longhaul_store::{AlertFilter, Progress, SeriesQuery, Store, Token};
-use longhaul_synthetic::{PROJECT, Plan};
+use longhaul_record::{AlertState, SYNTHETIC_HOST};
+use longhaul_store::{AlertFilter, Progress, Store, Token};
+use longhaul_synthetic::Plan;
 
 pub(crate) const CASES: &[(&str, Case)] = &[
     ("pointing_at_a_chart_says_what_is_there", |driver| Box::pin(pointing(driver))),
@@ -22,7 +23,6 @@ pub(crate) const CASES: &[(&str, Case)] = &[
 const PLAN: Plan =
     Plan { seed: 1, until_ms: 1_793_523_600_000, commits: 40, scenarios: 7, subjects: 2, runs: 2, nat: false };
 const PAGE: &str = "/scenario/lossy/1pct";
-const ALERT: &str = "01a20140-adbd-7661-9bef-a0ccc7ac7767";
 /// Windows' codes of keys, which DevTools wants.
 const TAB: u32 = 9;
 const ENTER: u32 = 13;
@@ -32,39 +32,11 @@ const HOME: u32 = 36;
 /// A site with an alert, and its first chart in sight.
 async fn open(driver: &Driver) -> Outcome<(Site, Browser)> {
     let site = Site::demo(&PLAN).await?;
-    site.store.put_alerts(&[alert(&site).await?]).await.map_err(text)?;
+    let alert = alert(&*site.store, &PLAN).await.map_err(text)?;
+    site.store.put_alerts(&[alert]).await.map_err(text)?;
     let browser = driver.start().await?;
     browser.resize(1200, 1600).await?;
     Ok((site, browser))
-}
-
-async fn alert(site: &Site) -> Outcome<Alert> {
-    let query = SeriesQuery { scenario: "lossy/1pct".into(), ..SeriesQuery::default() };
-    let set = site.store.series(&query).await.map_err(text)?;
-    let sha = |n: usize| set.commits[n].sha.clone().unwrap_or_default();
-    let mut alert = Alert {
-        id: ALERT.into(),
-        series: SeriesName {
-            project: PROJECT.into(),
-            host: SYNTHETIC_HOST.into(),
-            scenario: "lossy/1pct".into(),
-            scenario_hash: set.series[0].points[0].scenario_hash.clone(),
-            subject: "driftwood".into(),
-            metric: "transfer_time".into(),
-            peer: None,
-        },
-        kind: AlertKind::Step,
-        range: CommitRange { last_before: sha(36), first_after: sha(37) },
-        before: 1.81,
-        after: 2.05,
-        shift: Some(0.134),
-        p: 0.000_01,
-        state: AlertState::New,
-        fixed: None,
-        history: Vec::new(),
-    };
-    alert.become_state(AlertState::Confirmed, PLAN.until_ms, "");
-    Ok(alert)
 }
 
 /// A place in the first chart: shares of its plot's width and height, in the window's coordinates.
@@ -135,8 +107,7 @@ async fn keyboard(driver: &Driver) -> Outcome {
     browser.key("Tab", TAB).await?;
     browser.until("return document.activeElement.matches('.skip')").await?;
     // Everything that can be reached is seen to be.
-    let mut seen = 0;
-    for _ in 0..60 {
+    for seen in 0..60 {
         browser.key("Tab", TAB).await?;
         let now = browser
             .eval(
@@ -145,7 +116,6 @@ async fn keyboard(driver: &Driver) -> Outcome {
             )
             .await?;
         check(now[1] == true, || format!("the focus cannot be seen after {seen} steps"))?;
-        seen += 1;
         if now[0] == true {
             break;
         }
