@@ -276,13 +276,12 @@ impl<Q: Parameters> FromRequestParts<App> for Asked<Q> {
     }
 }
 
-/// Whether all that is asked for is text: not every store takes a NUL, and what is no UTF-8 would become something else.
+/// Whether all that is asked for is text: what is no UTF-8 would become something else.
 fn readable(query: &str) -> Result<(), Refused> {
     for pair in query.split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        match percent_decode_str(value).decode_utf8() {
-            Ok(text) if !text.contains('\0') => {}
-            _ => return Err(Refused::bad(format!("{name}: is not text in UTF-8"))),
+        if percent_decode_str(value).decode_utf8().is_err() {
+            return Err(Refused::bad(format!("{name}: is not text in UTF-8")));
         }
     }
     Ok(())
@@ -296,11 +295,7 @@ impl FromRequestParts<App> for Named {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Named, Refused> {
         let part: Part = Path::from_request_parts(parts, app).await;
-        match part {
-            Ok(Path(name)) if name.contains('\0') => Err(Refused::bad("no name has a NUL in it")),
-            Ok(Path(name)) => Ok(Named(name)),
-            Err(error) => Err(Refused::bad(error.body_text())),
-        }
+        part.map(|Path(name)| Named(name)).map_err(|error| Refused::bad(error.body_text()))
     }
 }
 
