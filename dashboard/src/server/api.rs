@@ -1,6 +1,6 @@
 //! What other programs ask for: the store's views as JSON, under `/api/v1`.
 //!
-//! One table of [`Operation`]s makes the routes and their [document](super::openapi), so that neither can be without the
+//! One table of [`Operation`]s makes the routes and their [document](mod@super::openapi), so that neither can be without the
 //! other.
 
 use super::App;
