@@ -58,6 +58,14 @@ impl Links {
         self.pair("/compare/runs", "a", a, "b", b)
     }
 
+    /// A scenario's page, led by a metric.
+    pub(crate) fn history(&self, scenario: &str, metric: &str, peer: Option<&str>) -> String {
+        let page = self.scenario(scenario);
+        let sign = if self.query.is_empty() { "?" } else { "&" };
+        let metric = peer.map_or_else(|| metric.to_owned(), |peer| format!("{metric}:{peer}"));
+        format!("{page}{sign}metric={}", utf8_percent_encode(&metric, SEGMENT))
+    }
+
     /// What happens after a moment, on a machine.
     pub(crate) fn events(&self, host: Option<&str>, since_ms: i64) -> String {
         let host = host.map(|host| format!("&host={}", utf8_percent_encode(host, SEGMENT))).unwrap_or_default();

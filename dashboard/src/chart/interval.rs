@@ -22,7 +22,7 @@ pub(crate) struct Shift<'a> {
     pub(crate) class: &'a str,
 }
 
-const SIZE: Size = Size { width: 240, height: 22 };
+const SIZE: Size = Size { width: 190, height: 22 };
 /// The scale's ends, in smallest changes that matter: equal on every row, so that rows can be compared.
 const REACH: f64 = 6.0;
 const EDGE: f64 = 6.0;

@@ -4,7 +4,7 @@
 
 use super::Frame;
 use super::compare::comparisons;
-use crate::chart::{Shift, interval};
+use crate::chart::{Distribution, DistributionKind, Ink, Set, Shift, distribution, interval};
 use crate::html::{commit_link, glue, subject, svg, time};
 use longhaul_record::{Direction, Standing, Unit, metric, text};
 use longhaul_stats::{median, shift_between};
@@ -33,6 +33,7 @@ const ALPHA: f64 = 0.05;
 
 /// One series on two commits.
 pub(super) struct Moved<'a> {
+    pub(super) old: &'a CommitValues,
     pub(super) new: &'a CommitValues,
     pub(super) unit: Unit,
     pub(super) before: f64,
@@ -48,7 +49,7 @@ pub(super) struct Moved<'a> {
 
 /// Every series that both commits have, under the same form of its scenario, by how far it moved. What another metric says in
 /// other words is left out.
-pub(super) fn moved<'a>(old: &[CommitValues], new: &'a [CommitValues]) -> Vec<Moved<'a>> {
+pub(super) fn moved<'a>(old: &'a [CommitValues], new: &'a [CommitValues]) -> Vec<Moved<'a>> {
     type Key<'k> = (&'k str, &'k str, &'k str, &'k str, Option<&'k str>);
     fn key(one: &CommitValues) -> Key<'_> {
         (&one.scenario, &one.scenario_hash, &one.subject, &one.metric, one.peer.as_deref())
@@ -61,7 +62,7 @@ pub(super) fn moved<'a>(old: &[CommitValues], new: &'a [CommitValues]) -> Vec<Mo
 }
 
 impl<'a> Moved<'a> {
-    fn of(old: &CommitValues, new: &'a CommitValues) -> Option<Moved<'a>> {
+    fn of(old: &'a CommitValues, new: &'a CommitValues) -> Option<Moved<'a>> {
         let known = metric(&new.metric);
         if known.is_some_and(|metric| matches!(metric.standing, Standing::Restated(_))) {
             return None;
@@ -74,6 +75,7 @@ impl<'a> Moved<'a> {
         let positive = base.iter().chain(&head).all(|value| *value > 0.0);
         let shift = if positive { shift_between(&logs(&base), &logs(&head), ALPHA) } else { None };
         Some(Moved {
+            old,
             new,
             unit: known.map_or(Unit::Ratio, |metric| metric.unit),
             before,
@@ -125,7 +127,7 @@ impl<'a> Moved<'a> {
         let words = self.shift.map_or_else(|| "–".into(), text::change);
         html! {
             tr.mid {
-                td { a href=(frame.links.scenario(&new.scenario)) { (new.scenario) } }
+                td { a href=(frame.history(&new.scenario, &new.metric, new.peer.as_deref())) { (new.scenario) } }
                 td { (subject(&new.subject)) }
                 td.nowrap title=[metric(&new.metric).map(|metric| metric.definition)] { (name) }
                 td.n data-value=(self.before) { (unit.text(self.before)) }
@@ -185,6 +187,7 @@ pub(crate) fn commits(page: &Commits) -> Markup {
         @if !large.is_empty() {
             h2 { "What lies apart" }
             (table(frame, &large))
+            (spreads(&large.iter().map(|one| [one.old, one.new]).collect::<Vec<_>>(), [crate::html::short(from), crate::html::short(to)]))
         }
         @if !rest.is_empty() {
             h2 { "What does not" }
@@ -196,6 +199,40 @@ pub(crate) fn commits(page: &Commits) -> Markup {
         (only_one(page))
     };
     frame.page(&format!("{} to {}", crate::html::short(from), crate::html::short(to)), "compare", &content)
+}
+
+/// Charts of how values are spread.
+const SPREADS: usize = 6;
+
+/// How the values before and after lie, the first few series.
+pub(super) fn spreads(pairs: &[[&CommitValues; 2]], names: [&str; 2]) -> Markup {
+    html! {
+        @if !pairs.is_empty() {
+            h2 { "How the runs lie" }
+            div.charts { @for [old, new] in pairs.iter().take(SPREADS) { figure { (spread(old, new, names)) } } }
+        }
+    }
+}
+
+fn spread(old: &CommitValues, new: &CommitValues, [before, after]: [&str; 2]) -> Markup {
+    let known = metric(&new.metric);
+    let set = |label: &str, ink, values: &CommitValues| Set {
+        label: label.to_owned(),
+        ink,
+        values: values.values.iter().map(|value| value.value).collect(),
+    };
+    svg(distribution(&Distribution {
+        title: &format!("{}, {}", text::metric_name(&new.metric, new.peer.as_deref()), new.scenario),
+        better: match known.map(|metric| metric.direction) {
+            Some(Direction::Higher) => "↑ better",
+            Some(Direction::Lower) => "↓ better",
+            None => "",
+        },
+        unit: known.map_or(Unit::Ratio, |metric| metric.unit),
+        width: 348,
+        kind: DistributionKind::Boxes,
+        sets: vec![set(before, Ink::Soft, old), set(after, Ink::of_subject(&new.subject), new)],
+    }))
 }
 
 fn headline(large: &[&Moved<'_>], all: usize) -> String {

@@ -1,13 +1,15 @@
 //! Two versions, measured in pairs on the same networks: what changed, and what could have been seen.
 
 use super::Frame;
+use super::commits::spreads;
 use crate::chart::{Shift, interval};
 use crate::html::{commit_link, glue, listed, plural, shell, subject, svg, time, verdict};
 use longhaul_record::{Comparison, Direction, End, MetricChange, RanIn, Side, SuccessChange, Verdict, metric, text};
+use longhaul_store::CommitValues;
 use maud::{Markup, html};
 
-/// The page.
-pub(crate) fn comparison(frame: &Frame, comparison: &Comparison) -> Markup {
+/// The page. `old` and `new` are what was measured of both commits, in these pairs and apart from them.
+pub(crate) fn comparison(frame: &Frame, comparison: &Comparison, [old, new]: [&[CommitValues]; 2]) -> Markup {
     let content = html! {
         h1 { (glue(&headline(comparison))) }
         (lead(frame, comparison))
@@ -15,6 +17,7 @@ pub(crate) fn comparison(frame: &Frame, comparison: &Comparison) -> Markup {
             h2 { "What changed" }
             p.small.quiet { "A shift within the grey is too small to matter to its metric; the line is its 95 % interval." }
             (table(frame, comparison))
+            (spread(comparison, old, new))
         }
         (trust(comparison))
         h2 { "Run it yourself" }
@@ -114,6 +117,30 @@ fn ended(end: &End) -> String {
     }
 }
 
+/// How the runs of both commits lie, for what was called.
+fn spread(comparison: &Comparison, old: &[CommitValues], new: &[CommitValues]) -> Markup {
+    let called = |change: &&MetricChange| matches!(change.verdict, Verdict::Regressed | Verdict::Improved);
+    let changes = comparison
+        .scenarios
+        .iter()
+        .flat_map(|ran| ran.compared.metrics.iter().filter(called).map(move |change| (ran.scenario.as_str(), change)));
+    let find = |all: &[CommitValues], scenario: &str, change: &MetricChange| -> Option<CommitValues> {
+        let of = |one: &&CommitValues| {
+            one.scenario == scenario
+                && one.subject == comparison.subject
+                && one.metric == change.metric
+                && one.peer == change.peer
+        };
+        all.iter().find(of).cloned()
+    };
+    let pairs: Vec<[CommitValues; 2]> = changes
+        .filter_map(|(scenario, change)| Some([find(old, scenario, change)?, find(new, scenario, change)?]))
+        .collect();
+    let pairs: Vec<[&CommitValues; 2]> = pairs.iter().map(|[old, new]| [old, new]).collect();
+    let short = crate::html::short;
+    spreads(&pairs, [short(&comparison.base.commit), short(&comparison.head.commit)])
+}
+
 /// What was called first, then what decides, then the rest.
 fn table(frame: &Frame, comparison: &Comparison) -> Markup {
     let mut rows: Vec<(&RanIn, &MetricChange)> = comparison
@@ -156,7 +183,7 @@ fn changes(frame: &Frame, rows: &[(&RanIn, &MetricChange)]) -> Markup {
                 tbody {
                     @for (ran, change) in rows {
                         tr.mid {
-                            td { a href=(frame.links.scenario(&ran.scenario)) { (ran.scenario) } }
+                            td { a href=(frame.history(&ran.scenario, &change.metric, change.peer.as_deref())) { (ran.scenario) } }
                             td.nowrap title=[metric(&change.metric).map(|metric| metric.definition)] {
                                 (change.name())
                                 @if change.noisy { span.quiet.small { ", noisy here" } }

@@ -83,6 +83,14 @@ impl Frame {
         }
     }
 
+    /// A scenario's page, led by a metric; files have one page of a scenario.
+    pub(crate) fn history(&self, scenario: &str, metric: &str, peer: Option<&str>) -> String {
+        match self.served {
+            Served::Exported => self.links.scenario(scenario),
+            _ => self.links.history(scenario, metric, peer),
+        }
+    }
+
     /// Where the page's script hears of what is newer than the page.
     fn events(&self) -> Option<String> {
         let since = self.made_ms.filter(|_| self.served != Served::Exported)?;

@@ -347,10 +347,20 @@ async fn compare_index(app: &App, frame: Frame) -> Answer {
 
 async fn comparison(State(app): State<App>, frame: Frame, id: Part) -> Answer {
     let id = part(&frame, id)?;
-    match app.store.comparison(&id).await.map_err(|error| unreadable(&error))? {
-        Some(found) => Ok(answer(StatusCode::OK, &page::comparison(&frame, &found))),
-        None => Err(Failure::new(frame, Problem::Unknown { what: "comparison", id })),
-    }
+    let Some(found) = app.store.comparison(&id).await.map_err(|error| unreadable(&error))? else {
+        return Err(Failure::new(frame, Problem::Unknown { what: "comparison", id }));
+    };
+    let query = |commit: &str, dirty| ValuesQuery {
+        project: found.project.clone(),
+        host: found.host.fingerprint.clone(),
+        commit: Some(commit.to_owned()),
+        dirty,
+    };
+    let old = query(&found.base.commit, found.base.detail.dirty);
+    let old = app.store.commit_values(&old).await.map_err(|error| unreadable(&error))?;
+    let new = query(&found.head.commit, found.head.detail.dirty);
+    let new = app.store.commit_values(&new).await.map_err(|error| unreadable(&error))?;
+    Ok(answer(StatusCode::OK, &page::comparison(&frame, &found, [&old, &new])))
 }
 
 async fn alerts(State(app): State<App>, frame: Frame) -> Answer {
