@@ -31,7 +31,7 @@ pub(crate) fn health(page: &Health) -> Markup {
     let content = html! {
         h1 { (glue(&headline(page))) }
         p.lead {
-            (plural(page.runs.len() as u64, "run")) @if page.more { " and more" } " since " (time(page.since_ms)) "."
+            @if page.more { "The newest " } (plural(page.runs.len() as u64, "run")) " since " (time(page.since_ms)) "."
         }
         (canary(page))
         (weeks(page))

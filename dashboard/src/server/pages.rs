@@ -31,9 +31,9 @@ const ROWS: u32 = 200;
 /// Runs of one commit.
 const COMMIT_RUNS: u32 = 10_000;
 /// Runs that one can be laid beside.
-const BESIDE: usize = 8;
+const BESIDE: u32 = 12;
 /// Runs that the health of a machine is judged by, and how far back.
-const HEALTH_RUNS: u32 = 20_000;
+const HEALTH_RUNS: u32 = 4_000;
 const HEALTH_WEEKS: i64 = 8;
 
 pub(super) type Part = Result<Path<String>, PathRejection>;
@@ -200,12 +200,12 @@ async fn run(State(app): State<App>, frame: Frame, id: Part) -> Answer {
         host: Some(run.host.fingerprint.clone()),
         scenario: Some(run.scenario.clone()),
         outcome: Some(Outcome::Ok),
-        limit: COMMIT_RUNS,
+        seed: Some(run.seed),
+        limit: BESIDE,
         ..RunFilter::default()
     };
     let mut others = app.store.runs(&filter).await.map_err(|error| unreadable(&error))?;
-    others.retain(|other| other.id != run.id && other.seed == run.seed && other.scenario_hash == run.scenario_hash);
-    others.truncate(BESIDE);
+    others.retain(|other| other.id != run.id && other.scenario_hash == run.scenario_hash);
     Ok(answer(StatusCode::OK, &page::run(&frame, &run, &others)))
 }
 
@@ -425,10 +425,13 @@ async fn alert_page(app: &App, frame: Frame, id: String) -> Result<AlertPage, Fa
 async fn health(State(app): State<App>, frame: Frame) -> Answer {
     let filter = RunFilter { project: frame.project(), host: frame.host(), limit: HEALTH_RUNS, ..RunFilter::default() };
     let mut runs = app.store.runs(&filter).await.map_err(|error| unreadable(&error))?;
-    let more = runs.len() as u32 == HEALTH_RUNS;
     // As of the newest run, not of today: a project that rests is not ill.
-    let since_ms = runs.first().map_or(0, |run| run.started_ms - HEALTH_WEEKS * 7 * 86_400_000);
+    let mut since_ms = runs.first().map_or(0, |run| run.started_ms - HEALTH_WEEKS * 7 * 86_400_000);
     runs.retain(|run| run.started_ms >= since_ms);
+    let more = runs.len() as u32 == HEALTH_RUNS;
+    if let Some(oldest) = runs.last().filter(|_| more) {
+        since_ms = oldest.started_ms;
+    }
     let canaries = canaries(&app, &frame).await?;
     Ok(answer(StatusCode::OK, &page::health(&Health { frame, runs, more, canaries, since_ms })))
 }

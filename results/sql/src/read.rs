@@ -128,6 +128,7 @@ pub async fn runs<S: Session>(db: &mut S, filter: &RunFilter) -> Result<Vec<RunS
         .narrow("subjects.name", filter.subject.as_deref())
         .narrow("commits.sha", filter.commit.as_deref())
         .narrow("runs.outcome", filter.outcome.map(Outcome::as_str))
+        .limit("runs.seed = ", filter.seed)
         .limit("runs.started_ms >= ", filter.since_ms)
         .push(" ORDER BY runs.started_ms DESC, runs.id DESC LIMIT ")
         .bind(filter.limit);

@@ -81,6 +81,8 @@ pub struct RunFilter {
     pub commit: Option<String>,
     /// Only with this outcome.
     pub outcome: Option<Outcome>,
+    /// Only with this seed: on the same network they lost the same packets.
+    pub seed: Option<u64>,
     /// Only started then or later, in milliseconds since 1970.
     pub since_ms: Option<i64>,
     /// At most this many.
@@ -96,6 +98,7 @@ impl Default for RunFilter {
             subject: None,
             commit: None,
             outcome: None,
+            seed: None,
             since_ms: None,
             limit: 100,
         }

@@ -150,6 +150,11 @@ pub async fn health_is_told_by_machine(store: &dyn Upkeep) {
     let since = RunFilter { since_ms: Some(start(2)), outcome: Some(Outcome::TimedOut), ..RunFilter::default() };
     let found: Vec<String> = store.runs(&since).await.unwrap().into_iter().map(|run| run.id).collect();
     assert_eq!(found, [runs[4].id.as_str()]);
+    let same = RunFilter { seed: Some(runs[3].seed), ..RunFilter::default() };
+    let found: Vec<String> = store.runs(&same).await.unwrap().into_iter().map(|run| run.id).collect();
+    let expect: Vec<&str> = runs.iter().filter(|run| run.seed == runs[3].seed).map(|run| run.id.as_str()).collect();
+    assert_eq!((found.len(), expect.len()), (expect.len(), 1), "{found:?}");
+    assert_eq!(found, expect);
 }
 
 /// Every number of the good runs of a commit, and no other's.
