@@ -209,7 +209,7 @@ pub(super) fn spreads(pairs: &[[&CommitValues; 2]], names: [&str; 2]) -> Markup 
     html! {
         @if !pairs.is_empty() {
             h2 { "How the runs lie" }
-            div.charts { @for [old, new] in pairs.iter().take(SPREADS) { figure { (spread(old, new, names)) } } }
+            div.charts { @for [old, new] in pairs.iter().take(SPREADS) { figure { (spread(old, new, names)) (twin(old, new, names)) } } }
         }
     }
 }
@@ -233,6 +233,29 @@ fn spread(old: &CommitValues, new: &CommitValues, [before, after]: [&str; 2]) ->
         kind: DistributionKind::Boxes,
         sets: vec![set(before, Ink::Soft, old), set(after, Ink::of_subject(&new.subject), new)],
     }))
+}
+
+/// The values themselves, smallest first.
+fn twin(old: &CommitValues, new: &CommitValues, names: [&str; 2]) -> Markup {
+    let unit = metric(&new.metric).map_or(Unit::Ratio, |metric| metric.unit);
+    let sorted = |of: &CommitValues| {
+        let mut values: Vec<f64> = of.values.iter().map(|value| value.value).collect();
+        values.sort_by(f64::total_cmp);
+        values
+    };
+    let (old, new) = (sorted(old), sorted(new));
+    let cell = |values: &[f64], n: usize| values.get(n).map_or_else(String::new, |value| unit.text(*value));
+    html! {
+        details {
+            summary { "As a table" }
+            table {
+                thead { tr { @for name in names { th.n { (name) } } } }
+                tbody {
+                    @for n in 0..old.len().max(new.len()) { tr { td.n { (cell(&old, n)) } td.n { (cell(&new, n)) } } }
+                }
+            }
+        }
+    }
 }
 
 fn headline(large: &[&Moved<'_>], all: usize) -> String {

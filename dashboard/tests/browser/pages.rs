@@ -291,13 +291,43 @@ async fn hostile(driver: &Driver) -> Outcome {
         sample.metric = format!("goodput{attack}");
     }
     let ids: Vec<String> = runs.iter().map(|run| run.id.clone()).collect();
+    let (mut alert, mut comparison) =
+        (longhaul_store::testing::alert::alert(1), longhaul_store::testing::comparison::comparison(1, None));
+    for text in
+        [&mut alert.series.project, &mut alert.series.scenario, &mut alert.series.subject, &mut alert.series.metric]
+    {
+        *text = attack.into();
+    }
+    (alert.series.host, alert.series.peer) = (runs[0].host.fingerprint.clone(), Some(attack.into()));
+    (alert.range.first_after, alert.range.last_before) = (attack.into(), attack.into());
+    alert.become_state(alert.state, 1, attack);
+    (comparison.project, comparison.subject) = (attack.into(), attack.into());
+    (comparison.base.commit, comparison.base.detail.summary) = (attack.into(), attack.into());
+    comparison.scenarios[0].scenario = attack.into();
+    comparison.scenarios[0].compared.missing = vec![attack.into()];
     let site = Site::of(runs).await?;
+    site.store.put_alerts(std::slice::from_ref(&alert)).await.map_err(text)?;
+    site.store.insert_comparison(&comparison).await.map_err(text)?;
     let browser = driver.start().await?;
     browser.goto(&site.url("/")).await?;
     harmless(&browser, "overview").await?;
     browser.click("tr.group a").await?;
     check(browser.text("h1").await?.contains("<script>"), || "the scenario's page opened".into())?;
     harmless(&browser, "scenario").await?;
+    let pages = [
+        "/compare".into(),
+        "/alerts".into(),
+        "/health".into(),
+        format!("/alert/{}", alert.id),
+        format!("/comparison/{}", comparison.id),
+        format!("/compare/runs?a={}&b={}", ids[0], ids[1]),
+    ];
+    for page in pages {
+        browser.goto(&site.url(&page)).await?;
+        open_everything(&browser).await?;
+        harmless(&browser, &page).await?;
+        check(browser.text("main").await?.contains("window.pwned=1"), || format!("{page} shows the text as text"))?;
+    }
     for id in ids {
         browser.goto(&site.url(&format!("/run/{id}"))).await?;
         open_everything(&browser).await?;
