@@ -2,7 +2,7 @@
 
 use super::driver::{Browser, Driver, Outcome, text};
 use longhaul_dashboard::{Service, bind, serve};
-use longhaul_record::{Alert, Outcome as RunOutcome};
+use longhaul_record::{Alert, Comparison, Outcome as RunOutcome};
 use longhaul_sqlite::SqliteStore;
 use longhaul_store::testing::sample::{self, Shape};
 use longhaul_store::{AlertFilter, ComparisonFilter, RunFilter, RunSummary, Store};
@@ -291,20 +291,7 @@ async fn hostile(driver: &Driver) -> Outcome {
         sample.metric = format!("goodput{attack}");
     }
     let ids: Vec<String> = runs.iter().map(|run| run.id.clone()).collect();
-    let (mut alert, mut comparison) =
-        (longhaul_store::testing::alert::alert(1), longhaul_store::testing::comparison::comparison(1, None));
-    for text in
-        [&mut alert.series.project, &mut alert.series.scenario, &mut alert.series.subject, &mut alert.series.metric]
-    {
-        *text = attack.into();
-    }
-    (alert.series.host, alert.series.peer) = (runs[0].host.fingerprint.clone(), Some(attack.into()));
-    (alert.range.first_after, alert.range.last_before) = (attack.into(), attack.into());
-    alert.become_state(alert.state, 1, attack);
-    (comparison.project, comparison.subject) = (attack.into(), attack.into());
-    (comparison.base.commit, comparison.base.detail.summary) = (attack.into(), attack.into());
-    comparison.scenarios[0].scenario = attack.into();
-    comparison.scenarios[0].compared.missing = vec![attack.into()];
+    let (alert, comparison) = hostile_judgements(attack, &runs[0].host.fingerprint);
     let site = Site::of(runs).await?;
     site.store.put_alerts(std::slice::from_ref(&alert)).await.map_err(text)?;
     site.store.insert_comparison(&comparison).await.map_err(text)?;
@@ -335,6 +322,25 @@ async fn hostile(driver: &Driver) -> Outcome {
         check(browser.text("main").await?.contains("window.pwned=1"), || "the text is shown as text".into())?;
     }
     browser.close().await
+}
+
+/// An alert and a comparison all of whose texts are an attack.
+fn hostile_judgements(attack: &str, host: &str) -> (Alert, Comparison) {
+    let (mut alert, mut comparison) =
+        (longhaul_store::testing::alert::alert(1), longhaul_store::testing::comparison::comparison(1, None));
+    for text in
+        [&mut alert.series.project, &mut alert.series.scenario, &mut alert.series.subject, &mut alert.series.metric]
+    {
+        *text = attack.into();
+    }
+    (alert.series.host, alert.series.peer) = (host.to_owned(), Some(attack.into()));
+    (alert.range.first_after, alert.range.last_before) = (attack.into(), attack.into());
+    alert.become_state(alert.state, 1, attack);
+    (comparison.project, comparison.subject) = (attack.into(), attack.into());
+    (comparison.base.commit, comparison.base.detail.summary) = (attack.into(), attack.into());
+    comparison.scenarios[0].scenario = attack.into();
+    comparison.scenarios[0].compared.missing = vec![attack.into()];
+    (alert, comparison)
 }
 
 async fn harmless(browser: &Browser, page: &str) -> Outcome {
