@@ -2,7 +2,7 @@
 
 use super::driver::{Browser, Driver, Outcome, text};
 use longhaul_dashboard::{Service, bind, serve};
-use longhaul_record::{Alert, Comparison, Outcome as RunOutcome};
+use longhaul_record::{Alert, Comparison, Outcome as RunOutcome, RunRecord};
 use longhaul_sqlite::SqliteStore;
 use longhaul_store::testing::sample::{self, Shape};
 use longhaul_store::{AlertFilter, ComparisonFilter, RunFilter, RunSummary, Store};
@@ -62,7 +62,7 @@ impl Site {
         Ok(site)
     }
 
-    async fn of(runs: impl IntoIterator<Item = longhaul_record::RunRecord>) -> Outcome<Site> {
+    async fn of(runs: impl IntoIterator<Item = RunRecord>) -> Outcome<Site> {
         let dir = tempfile::tempdir().map_err(text)?;
         let store = SqliteStore::open(dir.path().join("longhaul.db")).await.map_err(text)?;
         for run in runs {
@@ -256,37 +256,7 @@ async fn hostile(driver: &Driver) -> Outcome {
     let attack = "\"'><script>window.pwned=1</script><img src=x onerror=\"window.pwned=2\"><svg onload=window.pwned=3>";
     let shape = |iteration| Shape { network: 3, subject: "reference", commit: 0, iteration };
     let mut runs = vec![sample::run(shape(0)), sample::failed(shape(1), RunOutcome::SubjectFailed, attack, attack)];
-    for run in &mut runs {
-        run.scenario = format!("[x]/{attack}");
-        run.scenario_words = attack.into();
-        run.scenario_resolved = attack.into();
-        run.subject = attack.into();
-        run.project = attack.into();
-        run.host.cpu = attack.into();
-        run.host.kernel = attack.into();
-        run.commit = Some(attack.into());
-        if let Some(detail) = &mut run.commit_detail {
-            detail.summary = attack.into();
-            detail.branch = Some(attack.into());
-        }
-        for process in &mut run.processes {
-            process.host = attack.into();
-            process.command.push(attack.into());
-            process.stderr_tail = attack.into();
-        }
-        for link in &mut run.links {
-            link.link = attack.into();
-            link.direction = attack.into();
-            link.dropped.insert(attack.into(), 1);
-        }
-        for path in &mut run.calibration.paths {
-            path.from = attack.into();
-        }
-        run.fidelity.unintended_drops.insert(attack.into(), 1);
-        for series in &mut run.series {
-            series.unit = attack.into();
-        }
-    }
+    runs.iter_mut().for_each(|run| spoil(run, attack));
     if let Some(sample) = runs[0].samples.first_mut() {
         sample.metric = format!("goodput{attack}");
     }
@@ -322,6 +292,39 @@ async fn hostile(driver: &Driver) -> Outcome {
         check(browser.text("main").await?.contains("window.pwned=1"), || "the text is shown as text".into())?;
     }
     browser.close().await
+}
+
+/// Makes every text of a run an attack.
+fn spoil(run: &mut RunRecord, attack: &str) {
+    run.scenario = format!("[x]/{attack}");
+    run.scenario_words = attack.into();
+    run.scenario_resolved = attack.into();
+    run.subject = attack.into();
+    run.project = attack.into();
+    run.host.cpu = attack.into();
+    run.host.kernel = attack.into();
+    run.commit = Some(attack.into());
+    if let Some(detail) = &mut run.commit_detail {
+        detail.summary = attack.into();
+        detail.branch = Some(attack.into());
+    }
+    for process in &mut run.processes {
+        process.host = attack.into();
+        process.command.push(attack.into());
+        process.stderr_tail = attack.into();
+    }
+    for link in &mut run.links {
+        link.link = attack.into();
+        link.direction = attack.into();
+        link.dropped.insert(attack.into(), 1);
+    }
+    for path in &mut run.calibration.paths {
+        path.from = attack.into();
+    }
+    run.fidelity.unintended_drops.insert(attack.into(), 1);
+    for series in &mut run.series {
+        series.unit = attack.into();
+    }
 }
 
 /// An alert and a comparison all of whose texts are an attack.
