@@ -3,7 +3,7 @@
 use crate::chart::Ink;
 use crate::page::Frame;
 use jiff::Timestamp;
-use longhaul_record::{Outcome, Verdict};
+use longhaul_record::{Direction, Metric, Outcome, Verdict};
 use maud::{Markup, PreEscaped, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -147,6 +147,15 @@ pub(crate) fn verdict_class(verdict: Verdict) -> &'static str {
 /// A verdict as a word in a frame.
 pub(crate) fn verdict(verdict: Verdict) -> Markup {
     badge(verdict_class(verdict), verdict.as_str())
+}
+
+/// Which way is better, for a chart.
+pub(crate) fn better(metric: Option<&Metric>) -> &'static str {
+    match metric.map(|metric| metric.direction) {
+        Some(Direction::Higher) => "↑ better",
+        Some(Direction::Lower) => "↓ better",
+        None => "",
+    }
 }
 
 /// A subject's name in its colour.

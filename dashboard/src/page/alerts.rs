@@ -41,8 +41,7 @@ pub(crate) fn alerts(page: &Alerts) -> Markup {
 
 /// How many, and the worst.
 pub(crate) fn headline(open: &[&Alert]) -> String {
-    let size = |alert: &&&Alert| alert.shift.map_or(f64::INFINITY, f64::abs);
-    match open.iter().max_by(|a, b| size(a).total_cmp(&size(b))) {
+    match open.iter().max_by(|a, b| a.size().total_cmp(&b.size())) {
         None => "Nothing is known to have got worse.".into(),
         Some(one) if open.len() == 1 => format!("One measurement got worse: {}.", one.sentence()),
         Some(worst) => {
@@ -62,10 +61,9 @@ fn by_commit<'a>(alerts: &[&'a Alert]) -> Vec<Vec<&'a Alert>> {
     }
     for group in &mut groups {
         group.sort_by(|a, b| {
-            let size = |alert: &Alert| alert.shift.map_or(f64::INFINITY, f64::abs);
             (&a.series.scenario, &a.series.subject)
                 .cmp(&(&b.series.scenario, &b.series.subject))
-                .then(size(b).total_cmp(&size(a)))
+                .then(b.size().total_cmp(&a.size()))
         });
     }
     groups

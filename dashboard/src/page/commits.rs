@@ -5,7 +5,7 @@
 use super::Frame;
 use super::compare::comparisons;
 use crate::chart::{Distribution, DistributionKind, Ink, Set, Shift, distribution, interval};
-use crate::html::{commit_link, glue, subject, svg, time};
+use crate::html::{better, commit_link, glue, subject, svg, time};
 use longhaul_record::{Direction, Standing, Unit, metric, text};
 use longhaul_stats::{median, shift_between};
 use longhaul_store::{Commit, CommitValues, ComparisonSummary};
@@ -82,7 +82,7 @@ impl<'a> Moved<'a> {
             after,
             shift: shift.as_ref().map(|shift| shift.estimate.exp() - 1.0),
             ends: shift.and_then(|shift| shift.interval).map(|ends| [ends.low.exp() - 1.0, ends.high.exp() - 1.0]),
-            delta: known.map_or(0.03, |metric| f64::from(metric.delta_permille) / 1000.0),
+            delta: known.map_or(0.03, |metric| metric.delta()),
             apart: {
                 let ends =
                     |values: &[f64]| values.iter().fold((f64::MAX, f64::MIN), |(a, b), v| (a.min(*v), b.max(*v)));
@@ -223,11 +223,7 @@ fn spread(old: &CommitValues, new: &CommitValues, [before, after]: [&str; 2]) ->
     };
     svg(distribution(&Distribution {
         title: &format!("{}, {}", text::metric_name(&new.metric, new.peer.as_deref()), new.scenario),
-        better: match known.map(|metric| metric.direction) {
-            Some(Direction::Higher) => "↑ better",
-            Some(Direction::Lower) => "↓ better",
-            None => "",
-        },
+        better: better(known),
         unit: known.map_or(Unit::Ratio, |metric| metric.unit),
         width: 348,
         kind: DistributionKind::Boxes,

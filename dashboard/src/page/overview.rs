@@ -68,9 +68,8 @@ pub(crate) fn overview(page: &Overview) -> Markup {
 
 /// Since which commit the worst of it, and where to look.
 fn since(page: &Overview, open: &[&Alert]) -> Markup {
-    let size = |alert: &&&Alert| alert.shift.map_or(f64::INFINITY, f64::abs);
     html! {
-        @if let Some(worst) = open.iter().max_by(|a, b| size(a).total_cmp(&size(b))) {
+        @if let Some(worst) = open.iter().max_by(|a, b| a.size().total_cmp(&b.size())) {
             @let range = &worst.range;
             @let summary = page.commits.iter().find(|one| one.sha.as_deref() == Some(&range.first_after));
             p.lead {
@@ -295,8 +294,7 @@ fn worst_of<'a>(page: &'a Overview, row: &OverviewRow) -> Option<&'a Alert> {
         let series = &alert.series;
         alert.state.is_open() && series.scenario == row.scenario && series.subject == row.subject
     };
-    let size = |alert: &Alert| alert.shift.map_or(f64::INFINITY, f64::abs);
-    page.alerts.iter().filter(of_row).max_by(|a, b| size(a).total_cmp(&size(b)))
+    page.alerts.iter().filter(of_row).max_by(|a, b| a.size().total_cmp(&b.size()))
 }
 
 /// The change over the last commits. Without a colour: whether it means anything is what alerts are for.

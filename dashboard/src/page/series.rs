@@ -2,8 +2,8 @@
 
 use super::Frame;
 use crate::chart::{Change, History, Ink, Line, Mark, Mood, Point, Scale, Size, history};
-use crate::html::{commit, commit_link, commit_text, subject, svg};
-use longhaul_record::{Alert, Direction, METRICS, Metric, Role, Standing, Unit, metric, text};
+use crate::html::{better, commit, commit_link, commit_text, subject, svg};
+use longhaul_record::{Alert, METRICS, Metric, Role, Standing, Unit, metric, text};
 use longhaul_store::{Commit, CommitPoint, MetricSeries, SeriesSet};
 use maud::{Markup, html};
 use std::collections::BTreeMap;
@@ -55,14 +55,6 @@ impl<'a> Chart<'a> {
         self.known.map_or(Unit::Ratio, |metric| metric.unit)
     }
 
-    fn better(&self) -> &'static str {
-        match self.known.map(|metric| metric.direction) {
-            Some(Direction::Higher) => "↑ better",
-            Some(Direction::Lower) => "↓ better",
-            None => "",
-        }
-    }
-
     /// Dots lead somewhere, and are most of a chart's bytes: the leading chart alone has them.
     fn draw(&self, sheet: &Sheet<'_>, size: Size, dots: bool) -> Markup {
         let line = |series: &&'a MetricSeries| Line {
@@ -72,7 +64,7 @@ impl<'a> Chart<'a> {
         };
         let names = sheet.commits.iter().map(|commit| commit_text(commit.sha.as_deref(), commit.dirty));
         let lines = self.series.iter().map(line).collect();
-        let mut chart = History::new(size, (&self.title, self.better()), self.unit(), names.collect(), lines);
+        let mut chart = History::new(size, (&self.title, better(self.known)), self.unit(), names.collect(), lines);
         chart.scale = sheet.scale;
         chart.ceiling = sheet.line_rate.filter(|_| self.id == "goodput" && self.peer.is_none());
         chart.changes = self.changes(sheet);

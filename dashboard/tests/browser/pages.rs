@@ -111,9 +111,8 @@ impl Site {
             pages.push(("two-runs", format!("/compare/runs?a={}&b={}", other.id, run.id)));
         }
         let alerts = self.store.alerts(&AlertFilter::default()).await.map_err(text)?;
-        let size = |alert: &&Alert| alert.shift.map_or(0.0, f64::abs);
         let open = alerts.iter().filter(|alert| alert.state.is_open());
-        if let Some(worst) = open.max_by(|a, b| size(a).total_cmp(&size(b))) {
+        if let Some(worst) = open.max_by(|a, b| a.size().total_cmp(&b.size())) {
             pages.push(("alert", format!("/alert/{}", worst.id)));
             let (base, head) = (&worst.range.last_before, &worst.range.first_after);
             pages.push(("commits", format!("/compare?base={base}&head={head}")));

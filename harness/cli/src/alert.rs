@@ -69,7 +69,7 @@ pub(crate) fn of_scenario(set: &Histories, known: &[Alert], now: i64) -> Vec<Ale
         let sha = |commit: usize| set.set.commits[commit].sha.as_deref().unwrap_or_default();
         let points: Vec<(&str, f64)> = history.points.iter().map(|(commit, median)| (sha(*commit), *median)).collect();
         let own: Vec<Alert> = known.iter().filter(|alert| alert.series == name).cloned().collect();
-        let how = Detection { delta: f64::from(metric.delta_permille) / 1000.0, ..Detection::default() };
+        let how = Detection { delta: metric.delta(), ..Detection::default() };
         let history = History { series: &name, better: metric.direction, points: &points };
         reconcile(&history, &own, &how, now, |_| new_id(now))
     };

@@ -23,7 +23,7 @@ pub(crate) fn command(args: &DetectArgs) -> Result<Exit, CliError> {
 
 fn detection(args: &DetectArgs, metric: Option<&Metric>) -> Detection {
     let usual = Detection::default();
-    let of_metric = metric.map_or(usual.delta, |metric| f64::from(metric.delta_permille) / 1000.0);
+    let of_metric = metric.map_or(usual.delta, |metric| metric.delta());
     Detection { delta: args.delta.map_or(of_metric, |percent| percent / 100.0), ..usual }
 }
 

@@ -141,6 +141,11 @@ impl Alert {
         format!("{} {verb} by {by}", self.subject_matter())
     }
 
+    /// How far it moved, relative to before; endless where it was zero before. The largest of several is told of first.
+    pub fn size(&self) -> f64 {
+        self.shift.map_or(f64::INFINITY, f64::abs)
+    }
+
     /// A value of its metric, with its unit.
     pub fn value(&self, value: f64) -> String {
         metric(&self.series.metric).map_or(Unit::Ratio, |metric| metric.unit).text(value)

@@ -61,6 +61,13 @@ pub struct Metric {
     pub definition: &'static str,
 }
 
+impl Metric {
+    /// δ as a share: 0.05 is 5 %.
+    pub fn delta(&self) -> f64 {
+        f64::from(self.delta_permille) / 1000.0
+    }
+}
+
 /// Every metric longhaul knows, in display order.
 pub const METRICS: &[Metric] = &[
     Metric {

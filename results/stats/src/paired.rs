@@ -108,7 +108,7 @@ impl Choice {
 
     /// The smallest change that matters, as a share.
     fn delta(&self, metric: &Metric) -> f64 {
-        let own = f64::from(metric.delta_permille) / 1000.0;
+        let own = metric.delta();
         self.metrics.get(metric.id).copied().flatten().unwrap_or(own)
     }
 }
