@@ -16,7 +16,6 @@
 //!
 //! **Invariant:** pure. No store, no clock, no HTML beyond the `<svg>` element.
 
-#![allow(dead_code, unused_imports, reason = "a vocabulary: not every page speaks all of it")]
 
 mod axis;
 mod badge;
@@ -39,7 +38,7 @@ pub(crate) use badge::badge;
 pub(crate) use canvas::Ink;
 pub(crate) use distribution::{Distribution, DistributionKind, Set, distribution};
 pub(crate) use heat::{Heat, HeatCell, heat};
-pub(crate) use history::{Boundary, Change, Flag, History, Line, Mark, Mood, Point, history};
+pub(crate) use history::{Change, History, Line, Mark, Mood, Point, history};
 pub(crate) use interval::{Shift, interval};
 pub(crate) use spark::{Spark, bar, spark, sparkline};
 pub(crate) use timeline::{Bar, Content, Lane, Section, Timeline, Trace, timeline};
