@@ -16,7 +16,6 @@
 //!
 //! **Invariant:** pure. No store, no clock, no HTML beyond the `<svg>` element.
 
-
 mod axis;
 mod badge;
 mod canvas;
